@@ -1,0 +1,45 @@
+# `make` alone prints the targets. The two that matter: `make up` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help up demo test lint check bench lock clean
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+RUN := $(VENV)/bin/python
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): requirements-dev.lock
+	@echo "Installing the locked dependencies into $(VENV) (about a minute the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+up: $(STAMP) ## start everything on this machine; Ctrl-C stops it
+	@exec $(RUN) -m local.up
+
+demo: $(STAMP) ## one purchase, driven by itself, printed step by step
+	@exec $(RUN) -m local.demo
+
+test: $(STAMP) ## run all tests
+	$(RUN) -m pytest
+
+lint: $(STAMP) ## ruff, mypy --strict, import contracts
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy .
+	$(VENV)/bin/lint-imports
+
+check: lint test ## lint, then test
+
+bench: $(STAMP) ## speed beside a bare Temporal workflow, as ratios
+	$(RUN) -m benchmarks.run
+
+lock: $(STAMP) ## renew the lock files from pyproject.toml
+	$(RUN) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+	$(RUN) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -c requirements.lock pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## remove what `make up` keeps between runs
+	rm -rf .local

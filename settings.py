@@ -1,0 +1,167 @@
+"""The only reader of the environment.
+
+`Settings` is what the product needs wherever it runs; `LocalSettings` is what `make up`
+needs on top to run everything on one machine. Both read the environment first and then a
+file named `.env`. `load` turns anything missing or unsafe into one clear line per problem.
+"""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, NoReturn, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+MIN_OPERATOR_TOKEN_LENGTH = 16
+
+
+class _EnvironmentSettings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+
+class Settings(_EnvironmentSettings):
+    """What the API and the worker need; each field is an environment variable of that name."""
+
+    stripe_api_key: SecretStr
+    """Secret or restricted key: sk_test_…, sk_live_…, rk_test_… or rk_live_…."""
+    stripe_api_base: str = "https://api.stripe.com"
+    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Signing secrets, comma-separated: two while one is being rotated."""
+    database_url: SecretStr
+    """A libpq URL, postgresql://user:password@host/name; embedded under `make up` when empty."""
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    temporal_task_queue: str = "fulfillment"
+    smtp_url: SecretStr
+    """smtp://, smtp+starttls:// or smtps://, with user:password@ where the server wants it."""
+    mail_from: str
+    carrier_url: str
+    public_url: str
+    """Where customers reach this service; links in mails begin with it."""
+    port: int = Field(default=4242, ge=1, le=65535)
+    operator_token: SecretStr
+    """Bearer token of the operator API."""
+    catalog_file: Path | None = None
+    """A catalog.toml that wins over the metadata of Stripe's products."""
+
+    @property
+    def livemode(self) -> bool:
+        """Whether the key works on real money; a session of the other mode is not ours."""
+        return "_live_" in self.stripe_api_key.get_secret_value()
+
+    @field_validator("stripe_webhook_secrets", mode="before")
+    @classmethod
+    def _split_secrets(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("stripe_api_key")
+    @classmethod
+    def _check_key(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(
+            ("sk_test_", "sk_live_", "rk_test_", "rk_live_")
+        ):
+            raise ValueError("must be a secret or restricted key (sk_… or rk_…)")
+        return value
+
+    @field_validator("stripe_webhook_secrets")
+    @classmethod
+    def _check_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(not secret.get_secret_value().startswith("whsec_") for secret in value):
+            raise ValueError("each signing secret begins with whsec_")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be a postgresql:// URL")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _check_smtp(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname:
+            raise ValueError("must be smtp://, smtp+starttls:// or smtps:// with a host")
+        return value
+
+    @field_validator("stripe_api_base", "carrier_url", "public_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an http:// or https:// URL")
+        return value.rstrip("/")
+
+    @field_validator("operator_token")
+    @classmethod
+    def _check_token(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < MIN_OPERATOR_TOKEN_LENGTH:
+            raise ValueError(f"must have at least {MIN_OPERATOR_TOKEN_LENGTH} characters")
+        return value
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
+        base = urlsplit(self.stripe_api_base)
+        if base.scheme == "http" and base.hostname not in LOOPBACK_HOSTS:
+            raise ValueError("STRIPE_API_BASE: plain http sends the key readable by all; use https")
+        if self.livemode and base.hostname in LOOPBACK_HOSTS:
+            raise ValueError("STRIPE_API_KEY: a live key is never sent to a local stand-in")
+        if self.livemode and urlsplit(self.public_url).scheme != "https":
+            raise ValueError("PUBLIC_URL: live orders need https")
+        return self
+
+
+class LocalSettings(_EnvironmentSettings):
+    """Ports and folders of the parts that only `make up` starts."""
+
+    data_dir: Path = Path(".local")
+    """Where the embedded database, Temporal's file and the inbox keep their data."""
+    port: int = 4242
+    postgres_port: int = 5433
+    temporal_port: int = 7233
+    temporal_ui_port: int = 8233
+    stripe_emulator_port: int = 12111
+    smtp_port: int = 1025
+    inbox_port: int = 8025
+    carrier_port: int = 8090
+    start_timeout: timedelta = timedelta(seconds=90)
+    """How long one part may take until it answers."""
+    stripe_api_key: str = ""
+    """Empty: the Stripe emulator is started and used."""
+    database_url: str = ""
+    """Empty: the embedded PostgreSQL is started and used."""
+
+
+_S = TypeVar("_S", bound=_EnvironmentSettings)
+
+
+def load(kind: type[_S]) -> _S:
+    """Reads settings, or ends the program with one line per problem on standard error."""
+    try:
+        return kind()
+    except ValidationError as error:
+        _refuse(error)
+
+
+def require_webhook_secrets(settings: Settings) -> None:
+    """Ends the API's start when no secret could verify a webhook."""
+    if not settings.stripe_webhook_secrets:
+        sys.exit("STRIPE_WEBHOOK_SECRETS: missing; without it no webhook can be trusted")
+
+
+def _refuse(error: ValidationError) -> NoReturn:
+    lines = []
+    for problem in error.errors():
+        name = "_".join(str(part) for part in problem["loc"][:1]).upper()
+        text = "missing" if problem["type"] == "missing" else problem["msg"]
+        text = text.removeprefix("Value error, ")
+        lines.append(f"{name}: {text}" if name else text)
+    sys.exit("Settings are missing or unsafe:\n" + "\n".join(f"  {line}" for line in lines))
