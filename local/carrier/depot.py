@@ -1,0 +1,164 @@
+"""The carrier's books: what was booked, once per idempotency key, in an SQLite file."""
+
+import json
+import secrets
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+CARRIER_NAME = "Local Parcel"
+UNDELIVERABLE_POSTAL_CODE = "00000"
+"""An address with it is refused, so that tests and people can try that."""
+MAX_ITEMS = 1000
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS shipments (
+    idempotency_key TEXT PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    tracking_number TEXT NOT NULL UNIQUE,
+    reference TEXT NOT NULL,
+    request TEXT NOT NULL,
+    booked_at TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS shipments_by_reference ON shipments (reference);
+"""
+
+
+class Address(BaseModel):
+    """Where the parcel goes."""
+
+    name: str | None = None
+    line1: str | None = None
+    line2: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why no parcel can go there; None when one can."""
+        if not self.line1:
+            return "line1 is missing"
+        if not self.country:
+            return "country is missing"
+        if self.postal_code == UNDELIVERABLE_POSTAL_CODE:
+            return f"no such postal code: {self.postal_code}"
+        return None
+
+
+class Item(BaseModel):
+    """One kind of goods in the parcel."""
+
+    sku: str
+    quantity: int = Field(ge=1)
+    weight_grams: int = Field(ge=0)
+    """The weight of one piece."""
+
+
+class ShipmentRequest(BaseModel):
+    """What the sender asks for."""
+
+    reference: str
+    to: Address
+    items: list[Item] = Field(max_length=MAX_ITEMS)
+
+
+class Shipment(BaseModel):
+    """A booked parcel."""
+
+    id: str
+    tracking_number: str
+    reference: str
+    request: ShipmentRequest
+    booked_at: datetime
+
+    def answer(self, base_url: str) -> dict[str, str]:
+        """What the sender gets back for a booking."""
+        return {
+            "id": self.id,
+            "tracking_number": self.tracking_number,
+            "tracking_url": f"{base_url}track/{self.tracking_number}",
+            "carrier": CARRIER_NAME,
+        }
+
+    def record(self, base_url: str) -> dict[str, Any]:
+        """All that is known of it."""
+        return {
+            **self.answer(base_url),
+            **self.request.model_dump(),
+            "booked_at": self.booked_at.isoformat(),
+        }
+
+
+class CarrierRefusalError(Exception):
+    """The carrier does not book this; carries the HTTP status and the error's code."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Depot:
+    """The carrier's books, in one SQLite file."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def book(self, key: str, request: ShipmentRequest) -> tuple[Shipment, bool]:
+        """Books a shipment once per key; returns it, and whether it had been booked before.
+
+        Raises:
+            CarrierRefusalError: the key belongs to another request, or the address is bad.
+        """
+        known = self._select("idempotency_key = ?", key)
+        if known:
+            if known[0].request != request:
+                raise CarrierRefusalError(
+                    409, "idempotency_conflict", "the key was used with another body"
+                )
+            return known[0], True
+        if request.to.problem:
+            raise CarrierRefusalError(422, "invalid_address", request.to.problem)
+        self._db.execute(
+            "INSERT INTO shipments VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                f"shp_{secrets.token_hex(12)}",
+                f"LP{secrets.randbelow(10**12):012}",
+                request.reference,
+                request.model_dump_json(),
+                datetime.now(UTC).isoformat(),
+            ),
+        )
+        return self._select("idempotency_key = ?", key)[0], False
+
+    def shipments(self, reference: str | None = None) -> list[Shipment]:
+        """All shipments, or those of one reference, oldest first."""
+        if reference is None:
+            return self._select("TRUE")
+        return self._select("reference = ?", reference)
+
+    def by_tracking_number(self, number: str) -> Shipment | None:
+        """The shipment with this number; None when there is none."""
+        return next(iter(self._select("tracking_number = ?", number)), None)
+
+    def _select(self, condition: str, *values: str) -> list[Shipment]:
+        rows = self._db.execute(
+            f"SELECT * FROM shipments WHERE {condition} ORDER BY rowid",  # noqa: S608 - ours
+            values,
+        )
+        return [Shipment(**{**row, "request": json.loads(row["request"])}) for row in rows]

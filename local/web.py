@@ -1,0 +1,16 @@
+"""What the web pages of the local mail inbox and the local carrier have in common."""
+
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.templating import Jinja2Templates
+
+from local.ports import LOCALHOST
+
+pages = Jinja2Templates(Path(__file__).parent / "templates")
+
+
+def serve(app: FastAPI, port: int) -> None:
+    """Serves the app on this machine only, until a signal says stop."""
+    uvicorn.run(app, host=LOCALHOST, port=port, log_level="warning")
