@@ -24,7 +24,21 @@ class _EnvironmentSettings(BaseSettings):
     )
 
 
-class Settings(_EnvironmentSettings):
+class DatabaseSettings(_EnvironmentSettings):
+    """What a command needs that only works on the database."""
+
+    database_url: SecretStr
+    """A libpq URL, postgresql://user:password@host/name; embedded under `make up` when empty."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be a postgresql:// URL")
+        return value
+
+
+class Settings(DatabaseSettings):
     """What the API and the worker need; each field is an environment variable of that name."""
 
     stripe_api_key: SecretStr
@@ -32,8 +46,6 @@ class Settings(_EnvironmentSettings):
     stripe_api_base: str = "https://api.stripe.com"
     stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Signing secrets, comma-separated: two while one is being rotated."""
-    database_url: SecretStr
-    """A libpq URL, postgresql://user:password@host/name; embedded under `make up` when empty."""
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
     temporal_task_queue: str = "fulfillment"
@@ -75,13 +87,6 @@ class Settings(_EnvironmentSettings):
     def _check_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(not secret.get_secret_value().startswith("whsec_") for secret in value):
             raise ValueError("each signing secret begins with whsec_")
-        return value
-
-    @field_validator("database_url")
-    @classmethod
-    def _check_database(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("must be a postgresql:// URL")
         return value
 
     @field_validator("smtp_url")

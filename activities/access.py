@@ -1,0 +1,47 @@
+"""Access: entitlements to what a merchant offers online."""
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import activity
+
+from database.engine import Database
+from database.entitlements import grant
+from database.orders import line_and_customer, mark_fulfillment
+from domain.ids import FulfillmentRef
+from domain.orders import FulfillmentState
+
+
+class GrantAccessInput(BaseModel):
+    """What to grant, for which fulfillment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fulfillment: FulfillmentRef
+    feature: str
+    url: str
+
+
+class AccessActivities:
+    """Activities on entitlements.
+
+    Args:
+        database: Where entitlements are recorded.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn
+    async def grant_access(self, request: GrantAccessInput) -> None:
+        """Writes the entitlement and marks its fulfillment, both or neither."""
+        ref = request.fulfillment
+        async with self._database.transaction() as connection:
+            line = await line_and_customer(connection, ref)
+            await grant(
+                connection,
+                ref,
+                feature=request.feature,
+                url=request.url,
+                quantity=line.quantity,
+                customer_email=line.customer_email,
+            )
+            await mark_fulfillment(connection, ref, FulfillmentState.FULFILLED)

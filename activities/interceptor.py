@@ -1,0 +1,29 @@
+"""Turns our error tree into Temporal's retry rules, in one place for every activity."""
+
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from domain.errors import FulfillmentError, PermanentError, TransientError
+
+
+class ErrorTranslator(Interceptor):
+    """Worker interceptor: a permanent error is not retried, Retry-After is honored."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - Temporal's name
+        """Wraps each activity."""
+        return _TranslatingInbound(next)
+
+
+class _TranslatingInbound(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - Temporal's names
+        try:
+            return await super().execute_activity(input)
+        except FulfillmentError as error:
+            raise ApplicationError(
+                error.message,
+                type=error.code,
+                non_retryable=isinstance(error, PermanentError),
+                next_retry_delay=error.retry_after if isinstance(error, TransientError) else None,
+            ) from error

@@ -1,0 +1,77 @@
+"""Receipts: the mail that tells a customer what was paid and what was delivered."""
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import activity
+
+from activities.ports import Mailer
+from database.emails import RECEIPT, claim_email, mark_email_sent
+from database.engine import Database
+from database.order_view import read_order
+from domain.errors import PermanentError
+from domain.mail import Email
+from emails.render import Renderer
+
+
+class SendReceiptInput(BaseModel):
+    """Whose receipt."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: str
+
+
+class ReceiptActivities:
+    """Activities on receipts.
+
+    Args:
+        database: Where orders and the e-mail log are recorded.
+        mailer: Who sends mail.
+        renderer: Turns an order into a mail.
+        mail_domain: The right-hand side of Message-IDs.
+    """
+
+    def __init__(
+        self, database: Database, mailer: Mailer, renderer: Renderer, *, mail_domain: str
+    ) -> None:
+        self._database = database
+        self._mailer = mailer
+        self._renderer = renderer
+        self._mail_domain = mail_domain
+
+    @activity.defn
+    async def send_receipt(self, request: SendReceiptInput) -> None:
+        """Mails the receipt once; without a customer's address there is nothing to send.
+
+        The e-mail log's row is committed before the mail server is called, and marked after
+        it accepted. One window stays open, as SMTP has no idempotency key: when the worker
+        dies after the server accepted and before the mark is committed, the mail goes out
+        again, with the same Message-ID.
+        """
+        message_id = f"<{request.session_id}.{RECEIPT}@{self._mail_domain}>"
+        async with self._database.transaction() as connection:
+            order = await read_order(connection, request.session_id)
+            if order is None:
+                raise PermanentError("order_unknown", "the order has no record")
+            if order.customer_email is None:
+                return
+            sent_at = await claim_email(
+                connection,
+                request.session_id,
+                RECEIPT,
+                recipient=order.customer_email,
+                message_id=message_id,
+            )
+        if sent_at is not None:
+            return
+        rendered = self._renderer.render(RECEIPT, order)
+        await self._mailer.send(
+            Email(
+                to=order.customer_email,
+                subject=rendered.subject,
+                text=rendered.text,
+                html=rendered.html,
+                message_id=message_id,
+            )
+        )
+        async with self._database.transaction() as connection:
+            await mark_email_sent(connection, request.session_id, RECEIPT)

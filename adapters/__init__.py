@@ -1,0 +1,1 @@
+"""The only files that import vendors' SDKs; each implements one port of `activities.ports`."""

@@ -1,0 +1,1 @@
+"""HTTP: Stripe's webhooks, the customer's landing page, the operator's view of orders."""

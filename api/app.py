@@ -1,0 +1,85 @@
+"""The API: `uvicorn --factory api.app:create_app`.
+
+This is its composition root. It starts while Temporal, the database or Stripe is away, and
+answers 503 until they are back.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from starlette.requests import Request
+
+from adapters.stripe_checkout import StripeCheckout
+from adapters.stripe_webhook import verify_event
+from api import health, landing, orders, webhook
+from api.services import Services
+from database.engine import Database
+from domain.errors import TransientError
+from domain.events import StripeEvent
+from settings import Settings, load, require_webhook_secrets
+from workflows.client import Fulfillments, connect
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Makes the application; without settings it reads them from the environment."""
+    if settings is None:
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        )
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        settings = load(Settings)
+    require_webhook_secrets(settings)
+    configured = settings
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        client = await connect(
+            configured.temporal_address, configured.temporal_namespace, lazy=True
+        )
+        async with (
+            Database(configured.database_url.get_secret_value()) as database,
+            StripeCheckout(
+                configured.stripe_api_key.get_secret_value(), api_base=configured.stripe_api_base
+            ) as sessions,
+        ):
+            app.state.services = Services(
+                database=database,
+                sessions=sessions,
+                fulfillments=Fulfillments(client, configured.temporal_task_queue),
+                verify_event=_verifier(configured),
+                livemode=configured.livemode,
+                operator_token=configured.operator_token.get_secret_value(),
+            )
+            yield
+
+    # The documentation pages bring their own scripts, so they work without the internet.
+    app = FastAPIOffline(
+        title="Order fulfillment for Stripe Checkout",
+        summary="Every paid Checkout Session is fulfilled exactly once.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    for part in (webhook, landing, orders, health):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    app.add_exception_handler(TransientError, _unavailable)
+    return app
+
+
+def _verifier(settings: Settings) -> Callable[[bytes, str | None], StripeEvent]:
+    secrets = [secret.get_secret_value() for secret in settings.stripe_webhook_secrets]
+
+    def verify(body: bytes, signature: str | None) -> StripeEvent:
+        return verify_event(body, signature, secrets)
+
+    return verify
+
+
+async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": str(error)}, status_code=503, headers={"Retry-After": "5"})

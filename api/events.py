@@ -1,0 +1,55 @@
+"""Which Stripe events mean something to us: one decorated handler each.
+
+The list of events to register at Stripe, `handled_events`, is made from the handlers.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from domain.events import StripeEvent
+from domain.ids import is_checkout_session_id
+from workflows.client import Fulfillments
+from workflows.contract import CheckoutEvent
+
+Handler = Callable[[StripeEvent, Fulfillments], Awaitable[None]]
+
+_handlers: dict[str, Handler] = {}
+
+
+class UnusableEventError(Exception):
+    """The event is genuine, yet names no object that its handler could work on."""
+
+
+def on(*types: str) -> Callable[[Handler], Handler]:
+    """Registers a handler for events of these types."""
+
+    def register(handler: Handler) -> Handler:
+        _handlers.update(dict.fromkeys(types, handler))
+        return handler
+
+    return register
+
+
+def handled_events() -> tuple[str, ...]:
+    """The event types that a webhook endpoint at Stripe is to send."""
+    return tuple(sorted(_handlers))
+
+
+def handler_of(event_type: str) -> Handler | None:
+    """The handler of an event type, None for events that mean nothing to us."""
+    return _handlers.get(event_type)
+
+
+@on(
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+)
+async def checkout_session_changed(event: StripeEvent, fulfillments: Fulfillments) -> None:
+    """Starts the session's workflow, or tells the running one to look at the session again.
+
+    All four are handled alike because none is believed: the workflow asks Stripe.
+    """
+    if not is_checkout_session_id(event.object_id):
+        raise UnusableEventError(f"{event.type} without a Checkout Session ID")
+    await fulfillments.trigger(event.object_id, CheckoutEvent(id=event.id, type=event.type))

@@ -1,0 +1,41 @@
+"""`/healthz`, `/readyz` and `/metrics`, for what runs and watches the API."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from api.services import ServicesOf
+from database.migrate import newest_revision
+from domain.errors import FulfillmentError
+
+router = APIRouter(tags=["Health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "A part is missing; the body says which"}})
+async def readyz(services: ServicesOf) -> JSONResponse:
+    """Whether the database has the needed schema and Temporal takes calls."""
+    problems = {}
+    try:
+        revision = await services.database.revision()
+        if revision != newest_revision():
+            problems["database"] = f"at revision {revision}, needed is {newest_revision()}"
+    except FulfillmentError as error:
+        problems["database"] = error.message
+    try:
+        await services.fulfillments.check()
+    except FulfillmentError as error:
+        problems["temporal"] = error.message
+    status = 503 if problems else 200
+    return JSONResponse({"status": "unready" if problems else "ok", **problems}, status)
+
+
+@router.get("/metrics")
+async def metrics() -> Response:
+    """Counters in Prometheus' text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

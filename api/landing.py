@@ -1,0 +1,137 @@
+"""`GET /after-checkout?session_id=…`: where Checkout sends the customer.
+
+The page triggers the same fulfillment as the webhook, waits a bounded time for it, and shows
+what is recorded. The session ID comes from a URL, so anybody can invent one: nothing is
+started before our records or Stripe know it.
+
+Source: Stripe's guide "Fulfill orders", "Trigger fulfillment on your landing page".
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from fastapi.templating import Jinja2Templates
+
+from api.services import Services, ServicesOf
+from database.order_view import read_order
+from domain.checkout import SessionStatus
+from domain.errors import PermanentError, TransientError
+from domain.formats import format_money, locale_of
+from domain.ids import is_checkout_session_id, is_livemode_session
+from domain.money import Money
+from domain.orders import CLOSED_STATES, FulfillmentState, Order, OrderState
+
+logger = logging.getLogger(__name__)
+router = APIRouter(tags=["Landing page"])
+
+MAX_WAIT_S = 3.0
+"""How long a customer looks at an empty window before the page shows what is known."""
+POLL_S = 0.1
+REFRESH_S = 5
+"""After how long a page with something still to come loads itself again."""
+
+_HEADERS = {
+    # The URL is a bearer token: no cache keeps it, no other site is told of it.
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+_templates = Jinja2Templates(Path(__file__).parent / "templates")
+
+
+@router.get("/after-checkout", response_class=HTMLResponse)
+async def after_checkout(
+    request: Request, services: ServicesOf, session_id: str = ""
+) -> HTMLResponse:
+    """The customer's page after Checkout."""
+    if not _could_be_ours(session_id, services):
+        return _page(request, "not_found", status=404)
+    try:
+        order = await _read(services, session_id)
+        if order is None:
+            session = await services.sessions.retrieve(session_id)
+            if session.status is not SessionStatus.COMPLETE:
+                return _page(request, "not_paid", session=session)
+        if order is None or order.state not in CLOSED_STATES:
+            order = await _fulfilled(services, session_id)
+    except PermanentError as error:
+        logger.info("landing page for a session that Stripe refuses: %s", error.message)
+        return _page(request, "not_found", status=404)
+    except TransientError as error:
+        # The webhook fulfills it all the same; the customer only has to look again.
+        logger.warning("landing page without an answer: %s", error.message)
+        return _page(request, "unavailable", status=503, refresh_s=REFRESH_S)
+    return _order_page(request, order)
+
+
+def _could_be_ours(session_id: str, services: Services) -> bool:
+    return (
+        is_checkout_session_id(session_id) and is_livemode_session(session_id) == services.livemode
+    )
+
+
+async def _read(services: Services, session_id: str) -> Order | None:
+    async with services.database.transaction() as connection:
+        return await read_order(connection, session_id)
+
+
+async def _fulfilled(services: Services, session_id: str) -> Order | None:
+    """Triggers the fulfillment, and waits for as much of it as comes quickly.
+
+    That is until the workflow ends or only slow things are left, at most `MAX_WAIT_S`.
+    """
+    await services.fulfillments.trigger(session_id)
+    ending = asyncio.create_task(services.fulfillments.result(session_id))
+    try:
+        async with asyncio.timeout(MAX_WAIT_S):
+            while not ending.done():
+                order = await _read(services, session_id)
+                if order is not None and not _moves_by_itself(order):
+                    return order
+                await asyncio.wait({ending}, timeout=POLL_S)
+    except TimeoutError:
+        logger.info("order %s is still being fulfilled", session_id)
+    finally:
+        ending.cancel()
+    return await _read(services, session_id)
+
+
+def _moves_by_itself(order: Order) -> bool:
+    """Whether waiting a moment longer is likely to show the customer more."""
+    if order.state is not OrderState.FULFILLING:
+        return False
+    states = [item.state for line in order.lines for item in line.fulfillments]
+    return FulfillmentState.PENDING in states or FulfillmentState.AWAITING_OPERATOR not in states
+
+
+def _order_page(request: Request, order: Order | None) -> HTMLResponse:
+    if order is None:
+        return _page(request, "unavailable", status=503, refresh_s=REFRESH_S)
+    locale = locale_of(order.locale)
+
+    def money(value: Money) -> str:
+        return format_money(value, locale)
+
+    waiting = order.state in {OrderState.FULFILLING, OrderState.AWAITING_PAYMENT}
+    return _page(
+        request, "order", order=order, money=money, refresh_s=REFRESH_S if waiting else None
+    )
+
+
+def _page(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - a template's values
+    return _templates.TemplateResponse(
+        request,
+        f"{name}.html",
+        {"refresh_s": None, **values},
+        status_code=status,
+        headers=_HEADERS,
+    )

@@ -1,0 +1,37 @@
+"""What the routes work with; `api.app` assembles it once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from activities.ports import CheckoutSessions
+from database.engine import Database
+from domain.events import StripeEvent
+from workflows.client import Fulfillments
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything outside that a route may use.
+
+    Attributes:
+        verify_event: Verifies a webhook's body against its signature header, and reads it.
+        livemode: Whether this deployment works on real money.
+        operator_token: The bearer token of the operator API.
+    """
+
+    database: Database
+    sessions: CheckoutSessions
+    fulfillments: Fulfillments
+    verify_event: Callable[[bytes, str | None], StripeEvent]
+    livemode: bool
+    operator_token: str
+
+
+def _services(request: Request) -> Services:
+    return cast("Services", request.app.state.services)
+
+
+ServicesOf = Annotated[Services, Depends(_services)]

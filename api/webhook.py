@@ -1,0 +1,75 @@
+"""`POST /webhook`: verify, store durably in Temporal, acknowledge.
+
+The answer is 2xx only once the Temporal server has the event; anything else makes Stripe
+deliver it again, for up to three days.
+
+Source: Stripe's pages "Receive Stripe events in your webhook endpoint" and "Fulfill orders".
+"""
+
+import logging
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from api.events import UnusableEventError, handler_of
+from api.metrics import WEBHOOK_EVENTS
+from api.services import ServicesOf
+from domain.errors import InvalidWebhookError, TransientError
+
+logger = logging.getLogger(__name__)
+router = APIRouter(tags=["Stripe"])
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Many times Stripe's largest events; the line items are not in them."""
+RETRY_AFTER_S = 5
+
+
+@router.post(
+    "/webhook",
+    responses={
+        400: {"description": "Not an event that one of our secrets signed"},
+        503: {"description": "Temporal could not store it: deliver it again"},
+    },
+)
+async def receive_webhook(request: Request, services: ServicesOf) -> JSONResponse:
+    """Takes one event from Stripe."""
+    try:
+        body = await _read_body(request)
+        event = services.verify_event(body, request.headers.get("Stripe-Signature"))
+    except InvalidWebhookError as error:
+        WEBHOOK_EVENTS.labels(type="unknown", outcome="invalid").inc()
+        logger.warning("webhook refused: %s", error)
+        return JSONResponse({"error": str(error)}, status_code=400)
+
+    def answer(outcome: str, status: int = 200, **headers: str) -> JSONResponse:
+        WEBHOOK_EVENTS.labels(type=event.type, outcome=outcome).inc()
+        logger.info("event %s (%s) of %s: %s", event.id, event.type, event.object_id, outcome)
+        return JSONResponse({"received": outcome}, status_code=status, headers=headers)
+
+    handler = handler_of(event.type)
+    if handler is None:
+        return answer("ignored")
+    if event.livemode != services.livemode:
+        return answer("wrong_mode")
+    try:
+        await handler(event, services.fulfillments)
+    except UnusableEventError:
+        return answer("unusable")
+    except TransientError as error:
+        logger.error("event %s is not stored: %s", event.id, error.message)  # noqa: TRY400 - no defect
+        return answer("unavailable", 503, **{"Retry-After": str(RETRY_AFTER_S)})
+    return answer("accepted")
+
+
+async def _read_body(request: Request) -> bytes:
+    """Reads the raw body, which the signature covers byte by byte, up to the limit."""
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise InvalidWebhookError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    except ClientDisconnect as error:
+        raise InvalidWebhookError("the body broke off") from error
+    return bytes(body)

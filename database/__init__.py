@@ -1,0 +1,1 @@
+"""Tables, all SQL, and migrations; callers hold the transaction and never commit."""

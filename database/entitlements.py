@@ -1,0 +1,32 @@
+"""Entitlements: what a customer may use."""
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database.tables import entitlements
+from domain.ids import FulfillmentRef
+
+
+async def grant(
+    connection: AsyncConnection,
+    ref: FulfillmentRef,
+    *,
+    feature: str,
+    url: str,
+    quantity: int,
+    customer_email: str | None,
+) -> None:
+    """Writes the entitlement of one fulfillment; a second time changes nothing."""
+    await connection.execute(
+        insert(entitlements)
+        .values(
+            session_id=ref.session_id,
+            line_item_id=ref.line_item_id,
+            kind=ref.kind,
+            feature=feature,
+            url=url,
+            quantity=quantity,
+            customer_email=customer_email,
+        )
+        .on_conflict_do_nothing()
+    )

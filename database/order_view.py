@@ -1,0 +1,129 @@
+"""Reading one order whole, for pages, mails and the operator API."""
+
+from sqlalchemy import and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database.emails import RECEIPT
+from database.tables import emails, entitlements, fulfillments, line_items, orders, shipments
+from domain.checkout import Address
+from domain.money import Money
+from domain.orders import Fulfillment, FulfillmentState, Order, OrderLine, OrderState
+
+
+async def read_order(connection: AsyncConnection, session_id: str) -> Order | None:
+    """The order of a Checkout Session, or None when there is none."""
+    row = (
+        await connection.execute(
+            select(orders, emails.c.sent_at)
+            .outerjoin(
+                emails,
+                and_(emails.c.session_id == orders.c.session_id, emails.c.name == RECEIPT),
+            )
+            .where(orders.c.session_id == session_id)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+
+    def money(amount_minor: int | None) -> Money | None:
+        if amount_minor is None or row.currency is None:
+            return None
+        return Money(amount_minor=amount_minor, currency=row.currency)
+
+    return Order(
+        session_id=row.session_id,
+        state=OrderState(row.state),
+        error=row.error,
+        error_step=row.error_step,
+        livemode=row.livemode,
+        mode=row.mode,
+        payment_status=row.payment_status,
+        payment_intent_id=row.payment_intent_id,
+        payment_method_types=row.payment_method_types,
+        subtotal=money(row.amount_subtotal_minor),
+        tax=money(row.amount_tax_minor),
+        shipping=money(row.amount_shipping_minor),
+        discount=money(row.amount_discount_minor),
+        total=money(row.amount_total_minor),
+        customer_email=row.customer_email,
+        customer_name=row.customer_name,
+        locale=row.locale,
+        shipping_address=Address.model_validate(row.shipping_address)
+        if row.shipping_address
+        else None,
+        client_reference_id=row.client_reference_id,
+        created_at=row.created_at,
+        closed_at=row.closed_at,
+        receipt_sent_at=row.sent_at,
+        lines=await _read_lines(connection, session_id),
+    )
+
+
+async def _read_lines(connection: AsyncConnection, session_id: str) -> tuple[OrderLine, ...]:
+    rows = await connection.execute(
+        select(
+            line_items,
+            fulfillments.c.kind,
+            fulfillments.c.state,
+            fulfillments.c.parameters,
+            fulfillments.c.error,
+            fulfillments.c.note,
+            entitlements.c.url,
+            shipments.c.tracking_number,
+            shipments.c.tracking_url,
+        )
+        .outerjoin(
+            fulfillments,
+            and_(
+                fulfillments.c.session_id == line_items.c.session_id,
+                fulfillments.c.line_item_id == line_items.c.line_item_id,
+            ),
+        )
+        .outerjoin(
+            entitlements,
+            and_(
+                entitlements.c.session_id == fulfillments.c.session_id,
+                entitlements.c.line_item_id == fulfillments.c.line_item_id,
+                entitlements.c.kind == fulfillments.c.kind,
+            ),
+        )
+        .outerjoin(
+            shipments,
+            and_(
+                shipments.c.session_id == fulfillments.c.session_id,
+                shipments.c.line_item_id == fulfillments.c.line_item_id,
+                shipments.c.kind == fulfillments.c.kind,
+            ),
+        )
+        .where(line_items.c.session_id == session_id)
+        .order_by(line_items.c.position, fulfillments.c.kind)
+    )
+    lines: dict[str, OrderLine] = {}
+    for row in rows:
+        line = lines.setdefault(
+            row.line_item_id,
+            OrderLine(
+                id=row.line_item_id,
+                description=row.description,
+                quantity=row.quantity,
+                total=Money(amount_minor=row.amount_total_minor, currency=row.currency),
+                price_id=row.price_id,
+                product_id=row.product_id,
+                fulfillments=(),
+            ),
+        )
+        if row.kind is None:
+            continue
+        fulfillment = Fulfillment(
+            line_item_id=row.line_item_id,
+            kind=row.kind,
+            parameters=row.parameters,
+            state=FulfillmentState(row.state),
+            error=row.error,
+            note=row.note,
+            access_url=row.url,
+            tracking_number=row.tracking_number,
+            tracking_url=row.tracking_url,
+        )
+        lines[line.id] = line.model_copy(update={"fulfillments": (*line.fulfillments, fulfillment)})
+    return tuple(lines.values())

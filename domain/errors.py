@@ -1,0 +1,60 @@
+"""The error tree: whether trying again can help is decided where an error is understood.
+
+    FulfillmentError
+    ├── PermanentError           trying again changes nothing: a person must decide
+    └── TransientError           trying again may help
+        └── MisconfiguredError   only after somebody mends a key or a setting: try slowly
+
+Adapters and the database layer translate what vendors raise into this tree; the activity
+interceptor translates the tree into Temporal's retry rules.
+"""
+
+from datetime import timedelta
+
+MISCONFIGURED_RETRY_DELAY = timedelta(minutes=5)
+
+
+class FulfillmentError(Exception):
+    """Base of every error that the service understands.
+
+    Args:
+        code: A short stable word for machines, for example `out_of_stock`.
+        message: One sentence for the operator; holds no personal data and no secret.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class PermanentError(FulfillmentError):
+    """Trying again changes nothing; the order becomes action required."""
+
+
+class TransientError(FulfillmentError):
+    """Trying again may help.
+
+    Args:
+        code: As for `FulfillmentError`.
+        message: As for `FulfillmentError`.
+        retry_after: The earliest next try, where the other side named one.
+    """
+
+    def __init__(self, code: str, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(code, message)
+        self.retry_after = retry_after
+
+
+class MisconfiguredError(TransientError):
+    """A key or setting is wrong: keeps trying slowly, since keys get mended."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message, retry_after=MISCONFIGURED_RETRY_DELAY)
+
+
+class InvalidWebhookError(Exception):
+    """A webhook's body is not an event that one of our secrets signed; the message says why.
+
+    Outside the tree above: nothing was asked of us that could be tried again.
+    """

@@ -1,0 +1,178 @@
+"""The worker: `python worker.py` runs workflows and activities until it is told to stop.
+
+This is its composition root: settings become adapters, adapters become activities.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvloop
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+
+from activities.access import AccessActivities
+from activities.interceptor import ErrorTranslator
+from activities.orders import OrderActivities
+from activities.receipts import ReceiptActivities
+from activities.shipments import ShipmentActivities
+from adapters.http_carrier import HttpCarrier
+from adapters.smtp_mailer import SmtpMailer
+from adapters.stripe_checkout import StripeCheckout
+from database.engine import Database
+from database.migrate import newest_revision
+from domain.catalog import Catalog, CatalogError, parse_catalog
+from domain.errors import TransientError
+from emails.render import Renderer
+from settings import Settings, load
+from workflows.client import connect
+from workflows.fulfill_checkout import FulfillCheckout
+from workflows.fulfillment import KINDS
+
+logger = logging.getLogger("worker")
+
+GRACEFUL_SHUTDOWN = timedelta(seconds=20)
+"""How long running activities may go on after a stop was asked for."""
+RECONNECT_DELAY_S = 1.0
+
+
+def read_catalog(path: Path | None) -> Catalog:
+    """Reads and checks catalog.toml, if there is one.
+
+    Raises:
+        CatalogError: It cannot be read, names an unknown kind, or a parameter is wrong.
+    """
+    if path is None:
+        return Catalog()
+    try:
+        catalog = parse_catalog(path.read_text())
+    except OSError as error:
+        raise CatalogError("catalog_missing", f"{path}: {error.strerror}") from error
+    for entry, plans in catalog.all_plans().items():
+        for plan in plans:
+            kind = KINDS.get(plan.kind)
+            if kind is None:
+                known = ", ".join(KINDS)
+                raise CatalogError(
+                    "catalog_invalid", f"{entry}: unknown kind {plan.kind!r}; known: {known}"
+                )
+            try:
+                kind.parse(plan.parameters)
+            except ValueError as error:
+                raise CatalogError("catalog_invalid", f"{entry}: {error}") from error
+    return catalog
+
+
+@contextlib.asynccontextmanager
+async def assembled_worker(
+    settings: Settings, client: Client, *, runner: WorkflowRunner | None = None
+) -> AsyncIterator[Worker]:
+    """A worker that is ready to run, with its adapters open for as long as the block.
+
+    Args:
+        settings: Where everything is.
+        client: A connection to the Temporal server.
+        runner: How workflows run. By default without Temporal's sandbox, which costs a third
+            of the worker's time; the tests run the same workflows inside it.
+
+    Raises:
+        CatalogError: The catalog cannot be used.
+    """
+    catalog = read_catalog(settings.catalog_file)
+    async with contextlib.AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            Database(settings.database_url.get_secret_value())
+        )
+        sessions = await stack.enter_async_context(
+            StripeCheckout(
+                settings.stripe_api_key.get_secret_value(), api_base=settings.stripe_api_base
+            )
+        )
+        carrier = await stack.enter_async_context(HttpCarrier(settings.carrier_url))
+        mailer = SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from)
+        orders = OrderActivities(database, sessions, catalog, livemode=settings.livemode)
+        receipts = ReceiptActivities(
+            database,
+            mailer,
+            Renderer(settings.public_url),
+            mail_domain=urlsplit(settings.public_url).hostname or "localhost",
+        )
+        await _wait_for_schema(database)
+        yield Worker(
+            client,
+            task_queue=settings.temporal_task_queue,
+            workflows=[FulfillCheckout],
+            activities=[
+                orders.sync_order,
+                orders.record_step,
+                orders.close_order,
+                AccessActivities(database).grant_access,
+                ShipmentActivities(database, carrier).book_shipment,
+                receipts.send_receipt,
+            ],
+            interceptors=[ErrorTranslator()],
+            workflow_runner=runner or UnsandboxedWorkflowRunner(),
+            graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+        )
+
+
+async def _wait_for_schema(database: Database) -> None:
+    """Waits until the database answers with the schema that this code needs."""
+    needed = newest_revision()
+    while True:
+        try:
+            revision = await database.revision()
+        except TransientError as error:
+            logger.warning("waiting for the database: %s", error.message)
+        else:
+            if revision == needed:
+                return
+            logger.warning(
+                "the database is at revision %s, this code needs %s: run "
+                "`python -m database.migrate upgrade`",
+                revision,
+                needed,
+            )
+        await asyncio.sleep(RECONNECT_DELAY_S)
+
+
+async def _connect_patiently(settings: Settings) -> Client:
+    while True:
+        try:
+            return await connect(settings.temporal_address, settings.temporal_namespace)
+        except RuntimeError as error:
+            logger.warning("waiting for Temporal at %s: %s", settings.temporal_address, error)
+            await asyncio.sleep(RECONNECT_DELAY_S)
+
+
+async def _serve(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    serving = asyncio.current_task()
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(stop, serving.cancel if serving else loop.stop)
+    client = await _connect_patiently(settings)
+    async with assembled_worker(settings, client) as worker, worker:
+        logger.info("listening on task queue %s", settings.temporal_task_queue)
+        await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Runs the worker until SIGINT or SIGTERM, then lets what it began finish."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = load(Settings)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            uvloop.run(_serve(settings))
+    except CatalogError as error:
+        sys.exit(f"CATALOG_FILE: {error.message}")
+
+
+if __name__ == "__main__":
+    main()

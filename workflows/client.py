@@ -1,0 +1,98 @@
+"""The client's side of the workflow: start it, tell it of events, wait for its result."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from domain.errors import TransientError
+from workflows.contract import (
+    EVENT_SIGNAL,
+    WORKFLOW,
+    CheckoutEvent,
+    FulfillCheckoutInput,
+    FulfillmentResult,
+)
+
+ACCEPT_TIMEOUT = timedelta(seconds=8)
+"""Checkout waits ten seconds for a webhook's answer before it redirects the customer."""
+
+
+async def connect(address: str, namespace: str, *, lazy: bool = False) -> Client:
+    """A client that speaks our models; a lazy one connects when it is first used."""
+    return await Client.connect(
+        address, namespace=namespace, data_converter=pydantic_data_converter, lazy=lazy
+    )
+
+
+class Fulfillments:
+    """Starts the workflow of a Checkout Session, at most one for ever.
+
+    Args:
+        client: A connection to the Temporal server.
+        task_queue: Where the workers listen.
+    """
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def trigger(self, session_id: str, event: CheckoutEvent | None = None) -> None:
+        """Makes sure that a session is being fulfilled, or was.
+
+        Returns once the Temporal server has stored it durably; no worker need be alive. With
+        an event, starting and signaling are one atomic call. A workflow that runs already is
+        used, one that has ended is left alone.
+
+        Raises:
+            TransientError: The Temporal server did not accept it in time.
+        """
+        try:
+            async with asyncio.timeout(ACCEPT_TIMEOUT.total_seconds()):
+                await self._client.start_workflow(
+                    WORKFLOW,
+                    FulfillCheckoutInput(session_id=session_id),
+                    id=session_id,
+                    task_queue=self._task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    start_signal=EVENT_SIGNAL if event else None,
+                    start_signal_args=[event] if event else [],
+                    rpc_timeout=ACCEPT_TIMEOUT,
+                )
+        except WorkflowAlreadyStartedError:
+            return
+        except (RPCError, TimeoutError) as error:
+            raise TransientError(
+                "temporal_unavailable", f"Temporal did not accept: {type(error).__name__}"
+            ) from error
+
+    async def result(self, session_id: str) -> FulfillmentResult | None:
+        """Waits for the end of a session's workflow; None when Temporal cannot tell it.
+
+        Costs the server one long poll and the history nothing.
+        """
+        handle = self._client.get_workflow_handle(session_id, result_type=FulfillmentResult)
+        try:
+            result: FulfillmentResult = await handle.result()
+        except (RPCError, WorkflowFailureError):
+            return None
+        return result
+
+    async def check(self) -> None:
+        """Asks the Temporal server for a sign of life.
+
+        Raises:
+            TransientError: None came.
+        """
+        try:
+            async with asyncio.timeout(ACCEPT_TIMEOUT.total_seconds()):
+                healthy = await self._client.service_client.check_health()
+        except (RPCError, RuntimeError, TimeoutError) as error:
+            raise TransientError("temporal_unavailable", "Temporal cannot be reached") from error
+        if not healthy:
+            raise TransientError("temporal_unavailable", "Temporal is not serving")

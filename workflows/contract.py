@@ -1,0 +1,61 @@
+"""What the outside says to the workflow and hears from it.
+
+Names and shapes stand in histories: add to them, never rename.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.orders import FulfillmentState, OrderState
+
+WORKFLOW = "FulfillCheckout"
+EVENT_SIGNAL = "checkout_event_received"
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class FulfillCheckoutInput(_Message):
+    """Which Checkout Session to fulfill; its ID is also the workflow's."""
+
+    session_id: str
+
+
+class CheckoutEvent(_Message):
+    """Stripe said that something happened to the session: a hint to look."""
+
+    id: str
+    type: str
+
+
+class OperatorDecision(_Message):
+    """What an operator decided about one step, and who and why."""
+
+    step: str = Field(min_length=1)
+    by: str = Field(min_length=1)
+    reason: str = ""
+
+
+class StepView(_Message):
+    """One step of an order, as operators see it."""
+
+    step: str
+    state: str
+    tries: int
+    error: str | None = None
+
+
+class FulfillmentSummary(_Message):
+    """How one fulfillment ended."""
+
+    line_item_id: str
+    kind: str
+    state: FulfillmentState
+
+
+class FulfillmentResult(_Message):
+    """How an order ended."""
+
+    session_id: str
+    state: OrderState
+    fulfillments: tuple[FulfillmentSummary, ...] = ()

@@ -1,0 +1,223 @@
+"""The workflow that fulfills one Checkout Session; its ID is the session's.
+
+    payment ──► each line item, each kind ──► receipt ──► close
+                (side by side)
+
+`payment` asks Stripe, and waits as long as a delayed payment takes. The receipt goes out when
+every line item is delivered or waits for a person, so that one stuck parcel keeps no customer
+from the rest. The workflow ends when every step is settled.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.orders import (
+        CloseOrderInput,
+        OrderActivities,
+        OrderSnapshot,
+        SyncOrderInput,
+    )
+    from activities.receipts import ReceiptActivities, SendReceiptInput
+    from domain.catalog import UNASSIGNED
+    from domain.checkout import Payment
+    from domain.ids import FulfillmentRef
+    from domain.orders import SETTLED_STATES, Fulfillment, FulfillmentState, OrderState
+    from workflows import options
+    from workflows.contract import (
+        EVENT_SIGNAL,
+        WORKFLOW,
+        CheckoutEvent,
+        FulfillCheckoutInput,
+        FulfillmentResult,
+        FulfillmentSummary,
+        OperatorDecision,
+        StepView,
+    )
+    from workflows.fulfillment import KINDS
+    from workflows.steps import Step, StepParkedError, Steps, StepState, Verdict
+
+_RETRY_OR_SKIP = frozenset({Verdict.RETRY, Verdict.SKIP})
+_ANY_VERDICT = frozenset(Verdict)
+
+
+@workflow.defn(name=WORKFLOW)
+class FulfillCheckout:
+    """Fulfills one Checkout Session exactly once, however often it is asked to."""
+
+    @workflow.init
+    def __init__(self, request: FulfillCheckoutInput) -> None:
+        self._session_id = request.session_id
+        self._steps = Steps(request.session_id)
+        self._events = 0
+        self._fulfillments: dict[FulfillmentRef, FulfillmentState] = {}
+
+    @workflow.run
+    async def run(self, request: FulfillCheckoutInput) -> FulfillmentResult:  # noqa: ARG002 - read by __init__
+        """Runs until every step is settled, or the session turns out not to be paid."""
+        snapshot = await self._steps.complete("payment", self._await_payment)
+        self._fulfillments = {self._ref(item): item.state for item in snapshot.fulfillments}
+        if snapshot.payment is not Payment.SETTLED or snapshot.state is OrderState.FULFILLED:
+            return self._result(snapshot.state)
+        async with asyncio.TaskGroup() as group:
+            for item in snapshot.fulfillments:
+                if item.state not in SETTLED_STATES:
+                    self._start(group, item)
+            await self._deliveries_settled()
+            if self._fulfillments:
+                receipt = self._steps.add("receipt", None, _RETRY_OR_SKIP)
+                await self._steps.settle(receipt, self._send_receipt)
+        await self._steps.complete("close", self._close)
+        return self._result(OrderState.FULFILLED)
+
+    @workflow.signal(name=EVENT_SIGNAL, description="Stripe sent an event about this session")
+    def checkout_event_received(self, event: CheckoutEvent) -> None:
+        """Looks at the session again, if its payment is still being waited for."""
+        workflow.logger.info("event %s (%s)", event.id, event.type)
+        self._events += 1
+
+    @workflow.query(description="All steps of the order, with tries and problems")
+    def steps(self) -> tuple[StepView, ...]:
+        """All steps so far."""
+        return self._steps.views()
+
+    @workflow.update(name=Verdict.RETRY, description="Try a stuck step again")
+    def retry(self, decision: OperatorDecision) -> StepView:
+        """Tries a parked step again; its plan is read from the catalog anew."""
+        return self._steps.decide(Verdict.RETRY, decision)
+
+    @retry.validator
+    def _check_retry(self, decision: OperatorDecision) -> None:
+        self._steps.check(Verdict.RETRY, decision)
+
+    @workflow.update(name=Verdict.SKIP, description="Give a stuck step up; needs a reason")
+    def skip(self, decision: OperatorDecision) -> StepView:
+        """Gives a parked step up; the order can close without it."""
+        return self._steps.decide(Verdict.SKIP, decision)
+
+    @skip.validator
+    def _check_skip(self, decision: OperatorDecision) -> None:
+        self._steps.check(Verdict.SKIP, decision)
+
+    @workflow.update(name=Verdict.MARK_FULFILLED, description="A person has done a stuck step")
+    def mark_fulfilled(self, decision: OperatorDecision) -> StepView:
+        """Settles a parked line item as delivered by hand."""
+        return self._steps.decide(Verdict.MARK_FULFILLED, decision)
+
+    @mark_fulfilled.validator
+    def _check_mark_fulfilled(self, decision: OperatorDecision) -> None:
+        self._steps.check(Verdict.MARK_FULFILLED, decision)
+
+    async def _await_payment(self, step: Step) -> OrderSnapshot:
+        """Asks Stripe until the payment is settled or lost.
+
+        Events wake it; a poll at a widening interval finds what no event told.
+        """
+        waiting_since = workflow.now()
+        polls = 0
+        while True:
+            events = self._events
+            snapshot = await self._sync(step)
+            if snapshot.payment is not Payment.PENDING:
+                return snapshot
+            if workflow.now() - waiting_since >= options.PAYMENT_PATIENCE:
+                raise StepParkedError("payment_unresolved: Stripe says neither paid nor failed")
+            await step.wait_until(self._event_after(events), options.payment_poll_delay(polls))
+            polls += 1
+
+    def _event_after(self, events: int) -> Callable[[], bool]:
+        return lambda: self._events > events
+
+    async def _sync(self, step: Step, replan: str | None = None) -> OrderSnapshot:
+        request = SyncOrderInput(session_id=self._session_id, replan_line_item_id=replan)
+        return await step.execute(OrderActivities.sync_order, request, options.STRIPE)
+
+    def _start(self, group: asyncio.TaskGroup, item: Fulfillment) -> None:
+        ref = self._ref(item)
+        step = self._steps.add(ref.step, ref, _ANY_VERDICT)
+        group.create_task(self._fulfill(group, step, ref, item))
+
+    async def _fulfill(
+        self, group: asyncio.TaskGroup, step: Step, ref: FulfillmentRef, item: Fulfillment
+    ) -> None:
+        """Delivers one line item one way, with an operator's help where it must be."""
+
+        async def attempt(step: Step) -> None:
+            parameters = item.parameters
+            if step.tries > 1:
+                plan = await self._replan(group, step, ref)
+                if ref not in plan:
+                    return
+                parameters = plan[ref].parameters
+            if ref.kind == UNASSIGNED:
+                raise StepParkedError(
+                    "product_unknown: nothing says how to fulfill this line item; give its "
+                    "product the metadata `fulfillment`, or the catalog an entry, and retry"
+                )
+            kind = KINDS.get(ref.kind)
+            if kind is None:
+                raise StepParkedError(f"kind_unknown: {ref.kind!r}; known: {', '.join(KINDS)}")
+            await kind.fulfill(ref, parameters, step)
+
+        state = await self._steps.settle(step, attempt)
+        if ref in self._fulfillments:
+            skipped = state is StepState.SKIPPED
+            self._fulfillments[ref] = (
+                FulfillmentState.SKIPPED if skipped else FulfillmentState.FULFILLED
+            )
+
+    async def _replan(
+        self, group: asyncio.TaskGroup, step: Step, ref: FulfillmentRef
+    ) -> dict[FulfillmentRef, Fulfillment]:
+        """Reads a line item's plan anew, and starts what is new in it."""
+        snapshot = await self._sync(step, replan=ref.line_item_id)
+        plan = {
+            self._ref(item): item
+            for item in snapshot.fulfillments
+            if item.line_item_id == ref.line_item_id
+        }
+        if ref not in plan:
+            del self._fulfillments[ref]
+        for new, item in plan.items():
+            if new not in self._fulfillments:
+                self._fulfillments[new] = item.state
+                self._start(group, item)
+        return plan
+
+    async def _deliveries_settled(self) -> None:
+        """Waits until nothing is being delivered; for what is being retried, a bounded time."""
+        await workflow.wait_condition(lambda: not self._steps.any_in(StepState.RUNNING))
+        if self._steps.any_in(StepState.RETRYING):
+            try:
+                await workflow.wait_condition(
+                    lambda: not self._steps.any_in(StepState.RUNNING, StepState.RETRYING),
+                    timeout=options.RECEIPT_PATIENCE,
+                    timeout_summary="send the receipt without what is late",
+                )
+            except TimeoutError:
+                workflow.logger.info("the receipt goes out before all deliveries are done")
+
+    async def _send_receipt(self, step: Step) -> None:
+        request = SendReceiptInput(session_id=self._session_id)
+        await step.execute(ReceiptActivities.send_receipt, request, options.MAIL)
+
+    async def _close(self, step: Step) -> None:
+        request = CloseOrderInput(session_id=self._session_id)
+        await step.execute(OrderActivities.close_order, request, options.DATABASE)
+
+    def _ref(self, item: Fulfillment) -> FulfillmentRef:
+        return FulfillmentRef(
+            session_id=self._session_id, line_item_id=item.line_item_id, kind=item.kind
+        )
+
+    def _result(self, state: OrderState) -> FulfillmentResult:
+        return FulfillmentResult(
+            session_id=self._session_id,
+            state=state,
+            fulfillments=tuple(
+                FulfillmentSummary(line_item_id=ref.line_item_id, kind=ref.kind, state=state)
+                for ref, state in self._fulfillments.items()
+            ),
+        )

@@ -1,0 +1,37 @@
+"""Kind `shipment`: a parcel by the carrier, from stock.
+
+fulfillment = "shipment"
+shipment_sku = "MUG-BLUE"
+shipment_weight_grams = "350"      (of one piece)
+"""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import Field
+
+    from activities.shipments import BookShipmentInput, ShipmentActivities
+    from domain.ids import FulfillmentRef
+    from workflows import options
+    from workflows.fulfillment.kind import FulfillmentKind, Parameters
+    from workflows.steps import Step
+
+
+class ShipmentParameters(Parameters):
+    """What is taken from stock, and its weight."""
+
+    sku: str = Field(min_length=1, max_length=100)
+    weight_grams: int = Field(gt=0, le=1_000_000)
+
+
+async def _deliver(ref: FulfillmentRef, parameters: ShipmentParameters, step: Step) -> None:
+    await step.execute(
+        ShipmentActivities.book_shipment,
+        BookShipmentInput(
+            fulfillment=ref, sku=parameters.sku, weight_grams=parameters.weight_grams
+        ),
+        options.CARRIER,
+    )
+
+
+SHIPMENT = FulfillmentKind("shipment", ShipmentParameters, _deliver)

@@ -1,0 +1,306 @@
+"""Steps of an order: each is tried, retried, and at last handed to an operator.
+
+A step never fails its workflow. What retrying can't fix parks the step, and only that step,
+until an operator retries, skips or settles it.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.orders import OrderActivities, RecordStepInput
+    from domain.ids import FulfillmentRef
+    from domain.orders import FulfillmentState
+    from workflows import options
+    from workflows.contract import OperatorDecision, StepView
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+
+class StepState(StrEnum):
+    """Where a step stands."""
+
+    RUNNING = "running"
+    RETRYING = "retrying"
+    WAITING = "waiting"
+    AWAITING_OPERATOR = "awaiting_operator"
+    ACTION_REQUIRED = "action_required"
+    DONE = "done"
+    SKIPPED = "skipped"
+
+
+_PARKED = {
+    StepState.AWAITING_OPERATOR: FulfillmentState.AWAITING_OPERATOR,
+    StepState.ACTION_REQUIRED: FulfillmentState.ACTION_REQUIRED,
+}
+
+
+class StepParkedError(Exception):
+    """A step cannot go on without an operator.
+
+    Args:
+        message: What the operator is to do or to know.
+        state: `AWAITING_OPERATOR` where that is the plan, else `ACTION_REQUIRED`.
+    """
+
+    def __init__(self, message: str, state: StepState = StepState.ACTION_REQUIRED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.state = state
+
+
+class Verdict(StrEnum):
+    """What an operator can decide about a parked step."""
+
+    RETRY = "retry"
+    SKIP = "skip"
+    MARK_FULFILLED = "mark_fulfilled"
+
+
+_RECORDED = {
+    Verdict.RETRY: FulfillmentState.PENDING,
+    Verdict.SKIP: FulfillmentState.SKIPPED,
+    Verdict.MARK_FULFILLED: FulfillmentState.FULFILLED,
+}
+
+
+@dataclass
+class Step:
+    """One step: its state, and what an operator decided about it.
+
+    Attributes:
+        name: How operators call it.
+        ref: The fulfillment that it delivers, if it is one.
+        allowed: What operators may decide about it.
+    """
+
+    session_id: str
+    name: str
+    ref: FulfillmentRef | None
+    allowed: frozenset[Verdict]
+    on_change: Callable[[], None]
+    state: StepState = StepState.RUNNING
+    tries: int = 0
+    error: str | None = None
+    note: str = ""
+    _decisions: list[Verdict] = field(default_factory=list)
+
+    def enter(self, state: StepState, error: str | None = None) -> None:
+        """Changes the state, where everybody can see it."""
+        self.state = state
+        self.error = error
+        self.on_change()
+
+    async def execute(
+        self,
+        activity: Callable[[Any, Request], Awaitable[Answer]],
+        request: Request,
+        how: options.StepOptions,
+    ) -> Answer:
+        """Runs an activity: locally first, then as a regular one with all its retries.
+
+        Raises:
+            StepParkedError: It failed for good, or for longer than its options allow.
+        """
+        try:
+            return await workflow.execute_local_activity_method(
+                activity,
+                request,
+                start_to_close_timeout=how.local_timeout,
+                retry_policy=RetryPolicy(maximum_attempts=1),
+                summary=self.name,
+            )
+        except ActivityError as error:
+            cause = _cause(error)
+            if isinstance(cause, ApplicationError) and cause.non_retryable:
+                raise StepParkedError(_sentence(cause)) from error
+            self.enter(StepState.RETRYING, _sentence(cause))
+            delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
+        await workflow.sleep(delay or options.FALLBACK_DELAY, summary=f"retry {self.name}")
+        try:
+            return await workflow.execute_activity_method(
+                activity,
+                request,
+                start_to_close_timeout=how.timeout,
+                schedule_to_close_timeout=how.give_up_after,
+                retry_policy=options.RETRY,
+                summary=self.name,
+            )
+        except ActivityError as error:
+            raise StepParkedError(_sentence(_cause(error))) from error
+
+    async def wait_until(self, condition: Callable[[], bool], at_most: timedelta) -> None:
+        """Waits durably for a condition, or until the time has run out."""
+        self.enter(StepState.WAITING)
+        try:
+            await workflow.wait_condition(condition, timeout=at_most, timeout_summary=self.name)
+        except TimeoutError:
+            workflow.logger.info("%s: nothing heard within %s", self.name, at_most)
+        self.enter(StepState.RUNNING)
+
+    @property
+    def waits_for_operator(self) -> bool:
+        """Whether a decision would be heard now."""
+        return self.state in _PARKED and not self._decisions
+
+    def decide(self, verdict: Verdict, note: str) -> None:
+        """Takes an operator's decision."""
+        self._decisions.append(verdict)
+        self.note = note
+
+    async def wait_for_verdict(self, parked: StepParkedError) -> Verdict:
+        """Waits until an operator decides, however long that takes."""
+        self._decisions.clear()
+        self.enter(parked.state, parked.message)
+        await workflow.wait_condition(lambda: bool(self._decisions))
+        return self._decisions[-1]
+
+    async def record(
+        self, state: FulfillmentState, *, error: str | None = None, note: str | None = None
+    ) -> None:
+        """Writes where the step stands into the order's record."""
+        await self.execute(
+            OrderActivities.record_step,
+            RecordStepInput(
+                session_id=self.session_id,
+                step=self.name,
+                state=state,
+                fulfillment=self.ref,
+                error=error,
+                note=note,
+            ),
+            options.DATABASE,
+        )
+
+
+class Steps:
+    """All steps of one order.
+
+    Args:
+        session_id: The order's Checkout Session.
+    """
+
+    def __init__(self, session_id: str) -> None:
+        self._session_id = session_id
+        self._steps: dict[str, Step] = {}
+
+    def add(self, name: str, ref: FulfillmentRef | None, allowed: frozenset[Verdict]) -> Step:
+        """Makes a step; it counts as running from now on."""
+        step = Step(self._session_id, name, ref, allowed, on_change=self._publish)
+        self._steps[name] = step
+        return step
+
+    async def complete(self, name: str, attempt: Callable[[Step], Awaitable[Answer]]) -> Answer:
+        """Runs a step that nobody can do without: operators can only have it tried again."""
+        step = self.add(name, None, frozenset({Verdict.RETRY}))
+        while True:
+            try:
+                return await self._try(step, attempt)
+            except StepParkedError as parked:
+                await self._ask_operator(step, parked)
+
+    async def settle(self, step: Step, attempt: Callable[[Step], Awaitable[None]]) -> StepState:
+        """Runs a step until it is done, or an operator says that it is, or skips it."""
+        while True:
+            try:
+                await self._try(step, attempt)
+            except StepParkedError as parked:
+                verdict = await self._ask_operator(step, parked)
+                if verdict is Verdict.RETRY:
+                    continue
+                step.enter(StepState.SKIPPED if verdict is Verdict.SKIP else StepState.DONE)
+            return step.state
+
+    def decide(self, verdict: Verdict, decision: OperatorDecision) -> StepView:
+        """Passes an operator's decision to the step that waits for it; check it first."""
+        step = self._steps[decision.step]
+        step.decide(verdict, f"{verdict} by {decision.by}: {decision.reason or 'no reason given'}")
+        return _view(step)
+
+    def check(self, verdict: Verdict, decision: OperatorDecision) -> None:
+        """Refuses a decision that cannot be carried out.
+
+        Raises:
+            ApplicationError: There is no such step, it does not wait for an operator, or it
+                cannot be settled this way.
+        """
+        step = self._steps.get(decision.step)
+        if step is None:
+            known = ", ".join(self._steps)
+            raise ApplicationError(f"there is no step {decision.step!r}; steps: {known}")
+        if not step.waits_for_operator:
+            raise ApplicationError(f"step {step.name!r} is {step.state}, it waits for nobody")
+        if verdict not in step.allowed:
+            allowed = ", ".join(sorted(step.allowed))
+            raise ApplicationError(f"step {step.name!r} cannot be settled so; possible: {allowed}")
+        if verdict is Verdict.SKIP and not decision.reason:
+            raise ApplicationError("a skipped step needs a reason")
+
+    def views(self) -> tuple[StepView, ...]:
+        """All steps so far."""
+        return tuple(_view(step) for step in self._steps.values())
+
+    def any_in(self, *states: StepState) -> bool:
+        """Whether a step is in one of these states now."""
+        return any(step.state in states for step in self._steps.values())
+
+    async def _try(self, step: Step, attempt: Callable[[Step], Awaitable[Answer]]) -> Answer:
+        step.tries += 1
+        step.enter(StepState.RUNNING)
+        answer = await attempt(step)
+        step.enter(StepState.DONE)
+        return answer
+
+    async def _ask_operator(self, step: Step, parked: StepParkedError) -> Verdict:
+        """Parks a step until an operator decided and the decision is recorded."""
+        while True:
+            error = parked.message if parked.state is StepState.ACTION_REQUIRED else None
+            try:
+                await step.record(_PARKED[parked.state], error=error)
+            except StepParkedError as unrecorded:
+                # To wait matters more than the record of it; the Web UI shows the step too.
+                workflow.logger.error("%s is not recorded: %s", step.name, unrecorded.message)
+            verdict = await step.wait_for_verdict(parked)
+            try:
+                await step.record(_RECORDED[verdict], note=step.note)
+            except StepParkedError as unrecorded:
+                parked = unrecorded
+                continue
+            return verdict
+
+    def _publish(self) -> None:
+        """Shows the steps on the workflow's page in the Temporal Web UI."""
+        rows = [
+            f"| `{step.name}` | {step.state} | {step.tries} | {step.error or ''} |"
+            for step in self._steps.values()
+        ]
+        lines = ["| Step | State | Tries | Problem |", "|---|---|---|---|", *rows]
+        waiting = [step for step in self._steps.values() if step.state in _PARKED]
+        for step in waiting:
+            allowed = ", ".join(f"`{verdict}`" for verdict in sorted(step.allowed))
+            lines += ["", f"**`{step.name}` waits for an operator.** Send an update: {allowed}."]
+        workflow.set_current_details("\n".join(lines))
+
+
+def _view(step: Step) -> StepView:
+    return StepView(step=step.name, state=step.state, tries=step.tries, error=step.error)
+
+
+def _cause(error: ActivityError) -> BaseException:
+    if is_cancelled_exception(error):
+        raise error
+    return error.cause or error
+
+
+def _sentence(cause: BaseException) -> str:
+    if isinstance(cause, ApplicationError):
+        return f"{cause.type}: {cause.message}"
+    return str(cause) if not cause.__cause__ else f"{cause}, after: {_sentence(cause.__cause__)}"
