@@ -1,0 +1,175 @@
+"""The API over HTTP: keys, faults, idempotency, and from the URL to the operation.
+
+See "Authentication", "Connected Accounts" and "Request IDs" in Stripe's API reference.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .config import API_VERSION
+from .emulator import Emulator
+from .errors import StripeError, unauthorized
+from .events import Cause, current_cause
+from .expand import render
+from .forms import decode
+from .ids import new_id
+from .operations import Call, Operation, match
+from .params import check, shape_of
+from .store import PLATFORM_ACCOUNT
+
+MAX_BODY_BYTES: Final = 1_000_000
+_NO_KEY: Final = (
+    "You did not provide an API key. You need to provide your API key in the Authorization"
+    " header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See"
+    " https://stripe.com/docs/api#authentication for details, or we can help at"
+    " https://support.stripe.com/."
+)
+
+
+class Api:
+    """Answers requests under /v1."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request."""
+        cause = Cause(id=new_id("req", 14), idempotency_key=request.headers.get("idempotency-key"))
+        headers = {"Request-Id": str(cause["id"]), "Stripe-Version": API_VERSION}
+        try:
+            self._authenticate(request)
+            status, body, replayed = await self._answer(request, cause)
+        except StripeError as error:
+            status, body, replayed = error.status, _error_body(error, cause), False
+        if cause["idempotency_key"]:
+            headers["Idempotency-Key"] = cause["idempotency_key"]
+        if replayed:
+            headers["Idempotent-Replayed"] = "true"
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            headers["Retry-After"] = "1"
+        return Response(body, status, headers, "application/json")
+
+    def _authenticate(self, request: Request) -> None:
+        key = _key_of(request.headers.get("authorization", ""))
+        if not key:
+            raise unauthorized(_NO_KEY)
+        expected = self._emulator.config.api_key
+        if "_live_" in key:
+            raise unauthorized("This is a local stand-in for Stripe: it takes test keys only.")
+        if (key != expected) if expected else not key.startswith(("sk_test_", "rk_test_")):
+            hidden = f"{key[:8]}{'*' * max(len(key) - 12, 0)}{key[-4:]}"
+            raise unauthorized(f"Invalid API Key provided: {hidden}")
+
+    async def _answer(self, request: Request, cause: Cause) -> tuple[int, bytes, bool]:
+        """Status, body, and whether it is the answer to an earlier request."""
+        raw = await _raw_parameters(request)
+        delay_ms, fault = self._emulator.faults.take(request.method, request.url.path)
+        found = match(request.method, request.url.path)
+        if found is None:
+            await asyncio.sleep(delay_ms / 1000)
+            raise _unrecognized(request)
+        account_id = request.headers.get("stripe-account", PLATFORM_ACCOUNT)
+        key = cause["idempotency_key"] if request.method == "POST" else None
+        if key is not None:
+            line = f"{request.method} {request.url.path}\n{raw}"
+            fingerprint = hashlib.sha256(line.encode()).hexdigest()
+            kept = self._emulator.idempotency.begin(account_id, key, fingerprint)
+            if kept is not None:
+                return *kept, True
+        executed = False
+        try:
+            call = self._call(request, found, raw, account_id)
+            if delay_ms:
+                await asyncio.sleep(delay_ms / 1000)
+            if fault is not None:
+                raise fault
+            executed = True
+            answer = self._execute(found[0], call, cause)
+        finally:
+            if key is not None and not executed:
+                self._emulator.idempotency.release(account_id, key)
+        if key is not None:
+            self._emulator.idempotency.finish(account_id, key, *answer)
+        return *answer, False
+
+    def _call(
+        self,
+        request: Request,
+        found: tuple[Operation, dict[str, str]],
+        raw: str,
+        account_id: str,
+    ) -> Call:
+        operation, path = found
+        shape = operation.shape if operation.shape is not None else shape_of(operation.name)
+        return Call(
+            emulator=self._emulator,
+            account=self._emulator.store.account(account_id),
+            params=check(shape, decode(raw)),
+            path=path,
+            base_url=self._emulator.config.public_url or str(request.base_url).rstrip("/"),
+        )
+
+    def _execute(self, operation: Operation, call: Call, cause: Cause) -> tuple[int, bytes]:
+        token = current_cause.set(cause)
+        try:
+            result = operation.handler(call)
+            if result["object"] != "list":
+                result = render(call.account, result, call.params.get("expand"))
+            return HTTPStatus.OK, json.dumps(result).encode()
+        except StripeError as error:
+            return error.status, _error_body(error, cause)
+        finally:
+            current_cause.reset(token)
+
+
+async def _raw_parameters(request: Request) -> str:
+    if request.method != "POST":
+        return request.url.query
+    length = 0
+    chunks = []
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length > MAX_BODY_BYTES:
+            raise StripeError("The request body is too large.", status=413)
+        chunks.append(chunk)
+    try:
+        return b"".join(chunks).decode()
+    except UnicodeDecodeError as error:
+        raise StripeError("Invalid UTF-8 in the request body.") from error
+
+
+def _key_of(authorization: str) -> str:
+    """The key in a Bearer header, or the user of a Basic one (`curl -u sk_test_…:`)."""
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value).decode().partition(":")[0]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return ""
+
+
+def _unrecognized(request: Request) -> StripeError:
+    return StripeError(
+        f"Unrecognized request URL ({request.method}: {request.url.path}). Please see"
+        " https://stripe.com/docs or we can help at https://support.stripe.com/.",
+        status=HTTPStatus.NOT_FOUND,
+    )
+
+
+def _error_body(error: StripeError, cause: Cause) -> bytes:
+    members: dict[str, Any] = {
+        **error.error,
+        "request_log_url": f"https://dashboard.stripe.com/test/logs/{cause['id']}",
+    }
+    return json.dumps({"error": members}).encode()

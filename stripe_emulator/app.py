@@ -1,0 +1,73 @@
+"""Puts the emulator together: API, pages, control API, and what runs beside them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .api import Api
+from .config import EmulatorConfig
+from .control import Control
+from .emulator import Emulator
+from .pages.pay import PayPages
+from .pages.shop import ShopPages
+from .resources import table, webhook_endpoints
+from .samples import add_samples
+
+_METHODS = ["GET", "POST", "DELETE"]
+
+
+async def _healthz(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+def create_app(config: EmulatorConfig) -> Starlette:
+    """An ASGI application that is one emulator.
+
+    Serve it with its lifespan on (uvicorn's default): sessions expire and bank debits end
+    only while that runs. Bind it to the local machine; it takes no care of strangers.
+    """
+    assert table.OPERATIONS  # noqa: S101 - importing the table filled it
+    emulator = Emulator(config, webhook_endpoints.targets)
+    emulator.load()
+
+    def prepare() -> None:
+        if config.webhook_url and config.webhook_secret:
+            webhook_endpoints.ensure_endpoint(emulator, config.webhook_url, config.webhook_secret)
+        add_samples(emulator)
+
+    def restart() -> None:
+        emulator.reset()
+        prepare()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        prepare()
+        running = asyncio.create_task(emulator.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            await emulator.close()
+
+    api = Api(emulator)
+
+    async def answer(request: Request) -> Response:
+        return await api(request)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", _healthz),
+            *Control(emulator, restart).routes(),
+            *ShopPages(emulator).routes(),
+            *PayPages(emulator).routes(),
+            Route("/v1/{path:path}", answer, methods=_METHODS),
+        ],
+        lifespan=lifespan,
+    )

@@ -1,0 +1,1 @@
+"""Checkout: what a session holds and what becomes of it."""

@@ -1,0 +1,249 @@
+"""A customer completes a session, and what follows: paid, settled, failed, expired.
+
+See "How Checkout works" and "Fulfill orders" in Stripe's documentation.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..emulator import SCHEDULED_ACTIONS, Emulator
+from ..errors import StripeError, invalid
+from ..payments import intents
+from ..payments.methods import full_address
+from ..resources.customers import add_customer
+from ..store import Account, StripeObject
+from .custom_fields import answer
+from .sessions import customer_details
+from .subscriptions import complete_setup, complete_subscription
+
+ASYNC_SUCCEEDED: Final = "checkout.session.async_payment_succeeded"
+ASYNC_FAILED: Final = "checkout.session.async_payment_failed"
+
+
+@dataclass(slots=True, kw_only=True)
+class Buyer:
+    """What a customer enters on the pay page."""
+
+    email: str | None = None
+    name: str | None = None
+    phone: str | None = None
+    address: StripeObject | None = None
+    shipping_name: str | None = None
+    shipping_address: StripeObject | None = None
+    custom_fields: dict[str, str] = field(default_factory=dict)
+
+
+def require_open(session: StripeObject) -> None:
+    """Refuse a session that is complete or expired.
+
+    Raises:
+        StripeError: With Stripe's words.
+    """
+    if session["status"] != "open":
+        raise StripeError(
+            "This Checkout Session is no longer open; its status is"
+            f" {session['status']}: {session['id']}"
+        )
+
+
+def complete(
+    emulator: Emulator,
+    account: Account,
+    session: StripeObject,
+    method: StripeObject,
+    buyer: Buyer,
+) -> StripeObject:
+    """The customer presses Pay; answers the event that tells of it.
+
+    Raises:
+        StripeError: If the session is not open, something required was not entered, or the
+            bank declines; a declined session stays open.
+    """
+    require_open(session)
+    if method["type"] not in session["payment_method_types"]:
+        raise invalid(
+            f"The payment method type {method['type']} is not offered by this session:"
+            f" {', '.join(session['payment_method_types'])}",
+            "payment_method",
+        )
+    answer(session, buyer.custom_fields)
+    _collect(session, buyer)
+    account.add(method)
+    _attach_customer(emulator, account, session, method)
+    if session["mode"] == "payment":
+        _pay(emulator, account, session, method, buyer)
+    elif session["mode"] == "subscription":
+        complete_subscription(emulator, account, session, method)
+    else:
+        complete_setup(emulator, account, session, method)
+    session |= {"status": "complete", "url": None}
+    return emulator.emit(account, "checkout.session.completed", session)
+
+
+def _collect(session: StripeObject, buyer: Buyer) -> None:
+    known = session["customer_details"] or {}
+    email = buyer.email or known.get("email")
+    if not email:
+        raise invalid("Your email is required", "email")
+    wants_shipping = session["shipping_address_collection"] is not None
+    if wants_shipping and not (buyer.shipping_address and buyer.shipping_name):
+        raise invalid("A shipping address and a name are required", "shipping")
+    if wants_shipping and buyer.shipping_address:
+        allowed = session["shipping_address_collection"]["allowed_countries"]
+        if buyer.shipping_address.get("country") not in allowed:
+            raise invalid(f"We only ship to {', '.join(allowed)}", "shipping[address][country]")
+    session["customer_details"] = customer_details(
+        email=email,
+        name=buyer.name or known.get("name"),
+        phone=buyer.phone,
+        address=full_address(buyer.address or buyer.shipping_address),
+    )
+    session["collected_information"] = {
+        "business_name": None,
+        "individual_name": None,
+        "shipping_details": {
+            "address": full_address(buyer.shipping_address),
+            "name": buyer.shipping_name,
+        }
+        if wants_shipping
+        else None,
+    }
+
+
+def _attach_customer(
+    emulator: Emulator, account: Account, session: StripeObject, method: StripeObject
+) -> None:
+    if session["customer"] is None and session["customer_creation"] == "always":
+        details = session["customer_details"]
+        customer = add_customer(
+            emulator, account, {"email": details["email"], "name": details["name"]}
+        )
+        session["customer"] = customer["id"]
+    if session["customer"] is not None and session["mode"] != "payment":
+        method["customer"] = session["customer"]
+
+
+def _pay(
+    emulator: Emulator,
+    account: Account,
+    session: StripeObject,
+    method: StripeObject,
+    buyer: Buyer,
+) -> None:
+    if session["amount_total"] == 0:
+        session["payment_status"] = "no_payment_required"
+        return
+    intent = _intent(emulator, account, session, buyer)
+    intents.confirm(emulator, account, intent, method)
+    session["payment_intent"] = intent["id"]
+    session["payment_status"] = "paid" if intent["status"] == "succeeded" else "unpaid"
+
+
+def _intent(
+    emulator: Emulator, account: Account, session: StripeObject, buyer: Buyer
+) -> StripeObject:
+    """The session's intent; a declined attempt leaves one that the next attempt takes up."""
+    earlier = session.get("_declined_intent")
+    if earlier is not None:
+        intent = account.get("payment_intent", earlier)
+        intent["amount"] = session["amount_total"]
+        return intent
+    data = session["_payment_intent_data"]
+    shipping = data.get("shipping")
+    if buyer.shipping_address and session["shipping_address_collection"] is not None:
+        shipping = {"address": buyer.shipping_address, "name": buyer.shipping_name}
+    intent = intents.new_intent(
+        account,
+        amount=session["amount_total"],
+        currency=session["currency"],
+        customer=session["customer"],
+        description=data.get("description"),
+        metadata=dict(data.get("metadata") or {}),
+        payment_method_types=session["payment_method_types"],
+        receipt_email=data.get("receipt_email"),
+        setup_future_usage=data.get("setup_future_usage"),
+        shipping=intents.shipping_details(shipping),
+        _session=session["id"],
+    )
+    session["_declined_intent"] = intent["id"]
+    emulator.emit(account, "payment_intent.created", intent)
+    return intent
+
+
+def settle(emulator: Emulator, account: Account, intent: StripeObject) -> None:
+    """The bank debit behind an intent went through; its session is paid now.
+
+    Raises:
+        StripeError: If nothing is under way.
+    """
+    intents.settle(emulator, account, intent)
+    _tell(emulator, account, intent, "paid", ASYNC_SUCCEEDED)
+
+
+def fail(emulator: Emulator, account: Account, intent: StripeObject) -> None:
+    """The bank debit behind an intent came back; its session stays unpaid.
+
+    Raises:
+        StripeError: If nothing is under way.
+    """
+    intents.fail(emulator, account, intent)
+    _tell(emulator, account, intent, "unpaid", ASYNC_FAILED)
+
+
+def _tell(
+    emulator: Emulator, account: Account, intent: StripeObject, status: str, event_type: str
+) -> None:
+    session_id = intent.get("_session")
+    if session_id is None:
+        return
+    session = account.get("checkout.session", session_id)
+    session["payment_status"] = status
+    emulator.emit(account, event_type, session)
+
+
+def intent_of(account: Account, session: StripeObject) -> StripeObject:
+    """The intent behind a session.
+
+    Raises:
+        StripeError: If nobody has paid.
+    """
+    if session["payment_intent"] is None:
+        raise StripeError(f"Nothing was paid in this Checkout Session: {session['id']}")
+    return account.get("payment_intent", session["payment_intent"])
+
+
+def expire(emulator: Emulator, account: Account, session: StripeObject) -> StripeObject:
+    """End a session that nobody paid.
+
+    Raises:
+        StripeError: If it is not open.
+    """
+    if session["status"] != "open":
+        raise StripeError(
+            'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout'
+            f" Session has a status of {session['status']}."
+        )
+    session |= {"status": "expired", "url": None}
+    emulator.emit(account, "checkout.session.expired", session)
+    return session
+
+
+def _expire_by_clock(emulator: Emulator, account: Account, session_id: str) -> None:
+    session = account.get("checkout.session", session_id)
+    if session["status"] == "open":
+        expire(emulator, account, session)
+
+
+def _end_by_clock(emulator: Emulator, account: Account, intent_id: str, *, succeed: bool) -> None:
+    intent = account.get("payment_intent", intent_id)
+    if intent["status"] == "processing":
+        (settle if succeed else fail)(emulator, account, intent)
+
+
+SCHEDULED_ACTIONS["expire_session"] = _expire_by_clock
+SCHEDULED_ACTIONS["payment_succeed"] = lambda emulator, account, intent_id: _end_by_clock(
+    emulator, account, intent_id, succeed=True
+)
+SCHEDULED_ACTIONS["payment_fail"] = lambda emulator, account, intent_id: _end_by_clock(
+    emulator, account, intent_id, succeed=False
+)

@@ -1,0 +1,68 @@
+"""Idempotency keys. See "Idempotent requests" in Stripe's API reference.
+
+The answer to a request that began to be executed is kept for a day, errors included; a
+request whose parameters failed validation leaves nothing behind.
+"""
+
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from .errors import StripeError
+
+KEPT_S: Final = 24 * 3600
+
+
+@dataclass(slots=True)
+class _Kept:
+    fingerprint: str
+    at: float
+    answer: tuple[int, bytes] | None = None
+
+
+class IdempotencyKeys:
+    """The keys used within the last day."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], _Kept] = {}
+
+    def begin(self, account_id: str, key: str, fingerprint: str) -> tuple[int, bytes] | None:
+        """Claim a key, or give the status and body that were answered under it before.
+
+        Raises:
+            StripeError: If the key belongs to another request, or to one still under way.
+        """
+        kept = self._kept.get((account_id, key))
+        if kept is None or kept.at < time.time() - KEPT_S:
+            self._kept[account_id, key] = _Kept(fingerprint, time.time())
+            return None
+        if kept.fingerprint != fingerprint:
+            raise StripeError(
+                "Keys for idempotent requests can only be used with the same parameters they"
+                f" were first used with. Try using a key other than '{key}' if you meant to"
+                " execute a different request.",
+                error_type="idempotency_error",
+            )
+        if kept.answer is None:
+            raise StripeError(
+                "There is currently another in-progress request using this Idempotent Key"
+                " (that probably means you submitted twice, and the other request is still"
+                f" going through): {key}. Please try again later.",
+                status=HTTPStatus.CONFLICT,
+                error_type="idempotency_error",
+                code="idempotency_key_in_use",
+            )
+        return kept.answer
+
+    def finish(self, account_id: str, key: str, status: int, body: bytes) -> None:
+        """Keep the answer under its key."""
+        self._kept[account_id, key].answer = (status, body)
+
+    def release(self, account_id: str, key: str) -> None:
+        """Give up a key whose request was refused before it was executed."""
+        self._kept.pop((account_id, key), None)
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        self._kept.clear()

@@ -1,0 +1,88 @@
+"""Lists with cursors. See "Pagination" in Stripe's API reference."""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, Final
+
+from .errors import invalid
+from .expand import render
+from .params import Params
+from .store import Account, StripeObject
+
+DEFAULT_LIMIT: Final = 10
+MAX_LIMIT: Final = 100
+
+
+def list_object(url: str, data: list[Any], *, has_more: bool = False) -> StripeObject:
+    """A list as Stripe writes it."""
+    return {"object": "list", "data": data, "has_more": has_more, "url": url}
+
+
+def page(
+    account: Account, objects: Iterable[StripeObject], params: Params, url: str
+) -> StripeObject:
+    """The page of `objects` that the cursor parameters ask for, its items expanded.
+
+    Raises:
+        StripeError: If the limit is not between 1 and 100 or a cursor is unknown.
+    """
+    limit = params.get("limit", DEFAULT_LIMIT)
+    if not 1 <= limit <= MAX_LIMIT:
+        raise invalid(
+            f"Invalid integer: limit must be between 1 and {MAX_LIMIT}",
+            "limit",
+            "parameter_invalid_integer",
+        )
+    cut, has_more = _cut(objects, params, limit)
+    paths = params.get("expand", [])
+    inner = [path.removeprefix("data.") for path in paths if path.startswith("data.")]
+    if len(inner) != len(paths):
+        raise invalid("This property cannot be expanded; lists expand below `data.`", "expand")
+    return list_object(url, [render(account, obj, inner) for obj in cut], has_more=has_more)
+
+
+def _cut(
+    objects: Iterable[StripeObject], params: Params, limit: int
+) -> tuple[list[StripeObject], bool]:
+    if "ending_before" in params:
+        before = list(_until(objects, params["ending_before"]))
+        return before[-limit:], len(before) > limit
+    iterator = iter(objects)
+    if "starting_after" in params:
+        cursor = params["starting_after"]
+        if not any(obj["id"] == cursor for obj in iterator):
+            raise _unknown_cursor(cursor, "starting_after")
+    found = list(islice(iterator, limit + 1))
+    return found[:limit], len(found) > limit
+
+
+def _until(objects: Iterable[StripeObject], cursor: str) -> Iterable[StripeObject]:
+    found: list[StripeObject] = []
+    for obj in objects:
+        if obj["id"] == cursor:
+            return found
+        found.append(obj)
+    raise _unknown_cursor(cursor, "ending_before")
+
+
+def _unknown_cursor(cursor: str, param: str) -> Exception:
+    return invalid(f"No such object: '{cursor}'", param, "resource_missing")
+
+
+def in_range(value: int, wanted: int | dict[str, int] | None) -> bool:
+    """Whether a timestamp fits a filter such as `created[gte]`."""
+    if wanted is None:
+        return True
+    if isinstance(wanted, int):
+        return value == wanted
+    return (
+        value > wanted.get("gt", value - 1)
+        and value >= wanted.get("gte", value)
+        and value < wanted.get("lt", value + 1)
+        and value <= wanted.get("lte", value)
+    )
+
+
+def first_page(url: str, items: list[StripeObject]) -> StripeObject:
+    """The list inside an object: its first ten items."""
+    return list_object(url, items[:DEFAULT_LIMIT], has_more=len(items) > DEFAULT_LIMIT)

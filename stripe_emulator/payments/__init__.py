@@ -1,0 +1,1 @@
+"""Money moving: payment methods, intents, charges, refunds, disputes."""

@@ -1,0 +1,202 @@
+"""Payment intents: made, confirmed, and ended. See "The PaymentIntent object"."""
+
+import time
+from typing import Any, Final
+
+from ..emulator import Emulator
+from ..errors import StripeError
+from ..ids import new_id, now, random_text
+from ..store import Account, StripeObject
+from .charges import add_balance_transaction, decline_message, new_charge
+from .disputes import open_dispute
+from .methods import ACCOUNT_OUTCOMES, DELAYED_TYPES, TestCard, behavior, full_address
+
+OUTCOME_DELAY_S: Final = 3.0
+"""So long a bank debit with a telling test account takes; divided by the time scale."""
+
+
+def new_intent(account: Account, *, amount: int, currency: str, **fields: Any) -> StripeObject:  # noqa: ANN401
+    """An intent over an amount in minor units that waits for a payment method."""
+    intent_id = new_id("pi")
+    intent: StripeObject = {
+        "id": intent_id,
+        "object": "payment_intent",
+        "amount": amount,
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": 0,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": None,
+        "canceled_at": None,
+        "cancellation_reason": None,
+        "capture_method": "automatic_async",
+        "client_secret": f"{intent_id}_secret_{random_text(24)}",
+        "confirmation_method": "automatic",
+        "created": now(),
+        "currency": currency,
+        "customer": None,
+        "customer_account": None,
+        "description": None,
+        "excluded_payment_method_types": None,
+        "last_payment_error": None,
+        "latest_charge": None,
+        "livemode": False,
+        "metadata": {},
+        "next_action": None,
+        "on_behalf_of": None,
+        "payment_method": None,
+        "payment_method_configuration_details": None,
+        "payment_method_options": {},
+        "payment_method_types": ["card"],
+        "processing": None,
+        "receipt_email": None,
+        "review": None,
+        "setup_future_usage": None,
+        "shipping": None,
+        "source": None,
+        "statement_descriptor": None,
+        "statement_descriptor_suffix": None,
+        "status": "requires_payment_method",
+        "transfer_data": None,
+        "transfer_group": None,
+    }
+    return account.add(intent | fields)
+
+
+def confirm(
+    emulator: Emulator, account: Account, intent: StripeObject, method: StripeObject
+) -> StripeObject:
+    """Take the payment: at once by card, or begin a bank debit.
+
+    Raises:
+        StripeError: A `card_error` with status 402 when the bank declines.
+    """
+    card = behavior(method)
+    intent["payment_method"] = method["id"]
+    if card.decline is not None:
+        raise _decline(emulator, account, intent, method, card.decline)
+    if method["type"] in DELAYED_TYPES:
+        charge = new_charge(account, intent, method, card, "pending")
+        intent |= {"status": "processing", "latest_charge": charge["id"]}
+        emulator.emit(account, "charge.pending", charge)
+        emulator.emit(account, "payment_intent.processing", intent)
+        outcome = ACCOUNT_OUTCOMES.get(method["_number"])
+        if outcome is not None:
+            due = time.time() + OUTCOME_DELAY_S / emulator.config.time_scale
+            emulator.schedule.add(due, f"payment_{outcome}", account.id, intent["id"])
+        return intent
+    charge = new_charge(account, intent, method, card, "succeeded")
+    _succeed(emulator, account, intent, charge)
+    if card.dispute is not None:
+        open_dispute(emulator, account, charge, reason=card.dispute, inquiry=card.inquiry)
+    return intent
+
+
+def settle(emulator: Emulator, account: Account, intent: StripeObject) -> None:
+    """The bank debit went through.
+
+    Raises:
+        StripeError: If the intent is not waiting for its bank.
+    """
+    charge = _processing_charge(account, intent)
+    charge |= {"status": "succeeded", "paid": True, "amount_captured": charge["amount"]}
+    _succeed(emulator, account, intent, charge)
+
+
+def fail(emulator: Emulator, account: Account, intent: StripeObject) -> None:
+    """The bank debit came back.
+
+    Raises:
+        StripeError: If the intent is not waiting for its bank.
+    """
+    charge = _processing_charge(account, intent)
+    message = "The customer's bank account could not be debited."
+    charge |= {
+        "status": "failed",
+        "captured": False,
+        "failure_code": "payment_method_customer_decline",
+        "failure_message": message,
+    }
+    method = account.get("payment_method", charge["payment_method"])
+    intent |= {
+        "status": "requires_payment_method",
+        "payment_method": None,
+        "last_payment_error": {
+            "code": "payment_method_customer_decline",
+            "message": message,
+            "payment_method": public_method(method),
+            "type": "invalid_request_error",
+        },
+    }
+    emulator.emit(account, "charge.failed", charge)
+    emulator.emit(account, "payment_intent.payment_failed", intent)
+
+
+def public_method(method: StripeObject) -> StripeObject:
+    """The payment method as it is embedded in errors."""
+    return {key: value for key, value in method.items() if key[0] != "_"}
+
+
+def _succeed(
+    emulator: Emulator, account: Account, intent: StripeObject, charge: StripeObject
+) -> None:
+    booked = add_balance_transaction(account, charge, charge["amount"], "charge")
+    charge["balance_transaction"] = booked["id"]
+    intent |= {
+        "status": "succeeded",
+        "amount_received": intent["amount"],
+        "latest_charge": charge["id"],
+        "last_payment_error": None,
+    }
+    emulator.emit(account, "charge.succeeded", charge)
+    emulator.emit(account, "payment_intent.succeeded", intent)
+
+
+def _decline(
+    emulator: Emulator, account: Account, intent: StripeObject, method: StripeObject, code: str
+) -> StripeError:
+    card: TestCard = behavior(method)
+    charge = new_charge(account, intent, method, card, "failed")
+    error = StripeError(
+        decline_message(code),
+        status=402,
+        error_type="card_error",
+        code="card_declined",
+        decline_code=code,
+        charge=charge["id"],
+        payment_method=public_method(method),
+    )
+    intent |= {
+        "status": "requires_payment_method",
+        "payment_method": None,
+        "latest_charge": charge["id"],
+        "last_payment_error": dict(error.error),
+    }
+    emulator.emit(account, "charge.failed", charge)
+    emulator.emit(account, "payment_intent.payment_failed", intent)
+    error.error["payment_intent"] = {k: v for k, v in intent.items() if k[0] != "_"}
+    return error
+
+
+def _processing_charge(account: Account, intent: StripeObject) -> StripeObject:
+    if intent["status"] != "processing":
+        raise StripeError(
+            f"This PaymentIntent's status is {intent['status']}; only one that is processing"
+            " can be settled or failed.",
+            code="payment_intent_unexpected_state",
+        )
+    return account.get("charge", intent["latest_charge"])
+
+
+def shipping_details(sent: StripeObject | None) -> StripeObject | None:
+    """Shipping details of an intent or charge, with every member."""
+    if not sent:
+        return None
+    return {
+        "address": full_address(sent.get("address")),
+        "carrier": sent.get("carrier"),
+        "name": sent.get("name"),
+        "phone": sent.get("phone"),
+        "tracking_number": sent.get("tracking_number"),
+    }

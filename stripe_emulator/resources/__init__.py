@@ -1,0 +1,1 @@
+"""The resources of the API; `table` imports them all into the table of operations."""

@@ -1,0 +1,41 @@
+"""Events over the API. See "Events" in Stripe's API reference."""
+
+from ..events import matches
+from ..operations import Call, operation
+from ..paging import in_range, page
+from ..store import StripeObject
+
+
+@operation("GET /v1/events/{id}")
+def retrieve(call: Call) -> StripeObject:
+    """The event of this ID."""
+    return call.account.get("event", call.path["id"])
+
+
+@operation("GET /v1/events")
+def list_all(call: Call) -> StripeObject:
+    """Events, the newest first; `delivery_success` tells those that every endpoint took."""
+    params = call.params
+    wanted = params.get("types") or ([params["type"]] if "type" in params else ["*"])
+    found = (
+        event
+        for event in call.account.newest_first("event")
+        if matches(event["type"], wanted)
+        and in_range(event["created"], params.get("created"))
+        and (
+            "delivery_success" not in params
+            or (event["pending_webhooks"] == 0) is params["delivery_success"]
+        )
+    )
+    return page(call.account, found, params, "/v1/events")
+
+
+@operation(
+    "POST /v1/events/{id}/retry",
+    {"object": {"account": "string", "expand": {"array": "string"}, "webhook_endpoint": "string"}},
+)
+def retry(call: Call) -> StripeObject:
+    """Deliver an event once more, as `stripe events resend` asks."""
+    event = retrieve(call)
+    call.emulator.deliveries.dispatch(event, call.params.get("webhook_endpoint"))
+    return event

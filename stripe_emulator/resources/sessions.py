@@ -1,0 +1,60 @@
+"""Checkout Sessions over the API. See "Checkout Sessions" in Stripe's API reference."""
+
+from ..checkout.completion import expire as expire_session
+from ..checkout.line_items import list_page
+from ..checkout.sessions import new_session
+from ..operations import Call, operation
+from ..paging import in_range, page
+from ..store import StripeObject
+from .common import merge_metadata
+
+
+@operation("POST /v1/checkout/sessions")
+def create(call: Call) -> StripeObject:
+    """Create an open session."""
+    return new_session(call, call.params)
+
+
+@operation("GET /v1/checkout/sessions/{session}")
+def retrieve(call: Call) -> StripeObject:
+    """The session of this ID."""
+    return call.account.get("checkout.session", call.path["session"])
+
+
+@operation("POST /v1/checkout/sessions/{session}")
+def modify(call: Call) -> StripeObject:
+    """Change the session's metadata."""
+    session = retrieve(call)
+    if "metadata" in call.params:
+        merge_metadata(session, call.params["metadata"])
+    return session
+
+
+@operation("GET /v1/checkout/sessions/{session}/line_items")
+def list_line_items(call: Call) -> StripeObject:
+    """The session's line items in their order."""
+    session = retrieve(call)
+    return list_page(call, session, f"/v1/checkout/sessions/{session['id']}/line_items")
+
+
+@operation("POST /v1/checkout/sessions/{session}/expire")
+def expire(call: Call) -> StripeObject:
+    """End an open session."""
+    return expire_session(call.emulator, call.account, retrieve(call))
+
+
+@operation("GET /v1/checkout/sessions")
+def list_all(call: Call) -> StripeObject:
+    """Sessions, the newest first."""
+    params = call.params
+    same = ("customer", "payment_intent", "payment_link", "status", "subscription")
+    wanted = {name: params[name] for name in same if name in params}
+    email = params.get("customer_details", {}).get("email")
+    found = (
+        session
+        for session in call.account.newest_first("checkout.session")
+        if all(session[name] == value for name, value in wanted.items())
+        and in_range(session["created"], params.get("created"))
+        and (email is None or (session["customer_details"] or {}).get("email") == email)
+    )
+    return page(call.account, found, params, "/v1/checkout/sessions")

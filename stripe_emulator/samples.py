@@ -1,0 +1,114 @@
+"""The sample products of the shop page: one for each way of fulfilling an order.
+
+The metadata keys are those that a fulfillment service reads: `fulfillment` names the ways,
+and each way has its own keys.
+"""
+
+from typing import Final
+
+from .emulator import Emulator
+from .ids import now
+from .operations import Call
+from .resources.prices import add_price
+from .resources.products import new_product
+from .store import StripeObject
+
+SHIPPING_COUNTRIES: Final = ["AT", "CA", "CH", "DE", "ES", "FR", "GB", "IT", "JP", "NL", "US"]
+
+_SAMPLES: Final[tuple[tuple[str, str, str, str, int, dict[str, str]], ...]] = (
+    (
+        "prod_SampleCourse",
+        "Online course: Durable Workflows",
+        "Eight lessons, yours to keep. Access right after payment.",
+        "usd",
+        4900,
+        {
+            "fulfillment": "access",
+            "access_url": "https://example.com/course",
+            "access_feature": "online-course",
+        },
+    ),
+    (
+        "prod_SampleMug",
+        "Blue mug",
+        "Stoneware, 350 ml, dishwasher safe.",
+        "usd",
+        1800,
+        {
+            "fulfillment": "shipment",
+            "shipment_sku": "MUG-BLUE",
+            "shipment_weight_grams": "350",
+        },
+    ),
+    (
+        "prod_SampleBook",
+        "Book and e-book: Orders That Arrive",
+        "The printed book by mail, the e-book at once.",
+        "usd",
+        3900,
+        {
+            "fulfillment": "access,shipment",
+            "access_url": "https://example.com/ebook",
+            "access_feature": "ebook",
+            "shipment_sku": "BOOK-PRINT",
+            "shipment_weight_grams": "620",
+        },
+    ),
+    (
+        "prod_SampleConsulting",
+        "One hour of consulting",
+        "We call you to find a date.",
+        "eur",
+        15000,
+        {
+            "fulfillment": "manual",
+            "manual_instructions": "Call the customer and agree on a date for the hour.",
+        },
+    ),
+    (
+        "prod_SampleTeapot",
+        "Iron teapot",
+        "Cast in Morioka, 0.6 l.",
+        "jpy",
+        9800,
+        {
+            "fulfillment": "shipment",
+            "shipment_sku": "TEAPOT-JP",
+            "shipment_weight_grams": "1400",
+        },
+    ),
+)
+
+
+def add_samples(emulator: Emulator) -> None:
+    """Put the sample products on the platform account, unless they are there."""
+    account = emulator.store.platform
+    call = Call(emulator, account, {}, {}, "")
+    for product_id, name, description, currency, amount, metadata in _SAMPLES:
+        if account.find(product_id) is not None:
+            continue
+        product = new_product(
+            {
+                "id": product_id,
+                "name": name,
+                "description": description,
+                "metadata": metadata,
+                "shippable": "shipment" in metadata["fulfillment"],
+            }
+        )
+        account.add(product)
+        price = add_price(
+            call, {"product": product_id, "currency": currency, "unit_amount": amount}
+        )
+        product |= {"default_price": price["id"], "updated": now()}
+
+
+def samples(emulator: Emulator) -> list[tuple[StripeObject, StripeObject]]:
+    """The sample products that still exist, each with its price."""
+    account = emulator.store.platform
+    found = []
+    for product_id, *_ in _SAMPLES:
+        product = account.find(product_id)
+        if product is not None and product["default_price"]:
+            found.append((product, account.get("price", product["default_price"])))
+    return found
