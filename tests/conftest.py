@@ -1,0 +1,58 @@
+"""Fixtures over the real parts: PostgreSQL and Temporal once per run, the rest once per test."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from database.migrate import upgrade
+from local.postgres import embedded_postgres
+from local.temporal import embedded_temporal
+from tests.harness.world import World, open_world
+from workflows.client import connect
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """A migrated, embedded PostgreSQL."""
+    with embedded_postgres() as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def temporal_address() -> Iterator[str]:
+    """An embedded Temporal server, as `make up` runs it."""
+    with embedded_temporal() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+async def client(temporal_address: str) -> Client:
+    """A client of the embedded Temporal server."""
+    return await connect(temporal_address, "default")
+
+
+@pytest.fixture
+async def world(
+    database_url: str, temporal_address: str, client: Client, tmp_path: Path
+) -> AsyncIterator[World]:
+    """Everything but a worker."""
+    async with open_world(database_url, client, temporal_address, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def skipping_world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    """A world whose Temporal server skips time while nothing happens."""
+    server = Path(sys.executable).with_name("temporal-test-server")
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(server), data_converter=pydantic_data_converter
+    ) as environment:
+        address = environment.client.service_client.config.target_host
+        async with open_world(database_url, environment.client, address, tmp_path) as opened:
+            yield opened

@@ -1,0 +1,199 @@
+"""One test's world: emulator, carrier, inbox and API on real ports, over a real PostgreSQL and
+a real Temporal server; workers start and stop as the test says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from api.app import create_app
+from database.engine import Database
+from database.order_view import read_order
+from database.stock import read_stock, set_on_hand
+from domain.orders import Order
+from local.carrier.app import create_app as create_carrier
+from local.mail_inbox.app import create_app as create_inbox
+from local.ports import free_port
+from settings import Settings
+from stripe_emulator import EmulatorConfig
+from stripe_emulator import create_app as create_emulator
+from tests.harness.serving import serving
+from tests.harness.shop import Shop
+from worker import assembled_worker
+from workflows.client import Fulfillments
+from workflows.contract import FulfillmentResult, OperatorDecision, StepView
+
+T = TypeVar("T")
+
+API_KEY = "sk_test_TheTestsOwnKey0123456789"
+WEBHOOK_SECRET = "whsec_TheTestsOwnSecret0123456789"
+OPERATOR_TOKEN = "the-tests-own-operator-token"
+"""What an operator sends."""
+
+
+@dataclass
+class World:
+    """Handles on everything that a test may look at or break."""
+
+    settings: Settings
+    client: Client
+    database: Database
+    shop: Shop
+    api: httpx.AsyncClient
+    carrier: httpx.AsyncClient
+    inbox: httpx.AsyncClient
+
+    @property
+    def fulfillments(self) -> Fulfillments:
+        return Fulfillments(self.client, self.settings.temporal_task_queue)
+
+    @asynccontextmanager
+    async def worker(self, settings: Settings | None = None) -> AsyncIterator[None]:
+        """Runs a worker, inside Temporal's sandbox, for as long as the block."""
+        async with assembled_worker(
+            settings or self.settings, self.client, runner=SandboxedWorkflowRunner()
+        ) as worker:
+            async with worker:
+                yield
+
+    def workflow(self, session_id: str) -> WorkflowHandle[Any, FulfillmentResult]:
+        return self.client.get_workflow_handle(session_id, result_type=FulfillmentResult)
+
+    async def result(self, session_id: str) -> FulfillmentResult:
+        """Waits for the order's end."""
+        return await asyncio.wait_for(self._result(session_id), 60)
+
+    async def _result(self, session_id: str) -> FulfillmentResult:
+        while True:
+            result = await self.fulfillments.result(session_id)
+            if result is not None:
+                return result
+            await asyncio.sleep(0.05)
+
+    async def order(self, session_id: str) -> Order:
+        """What is recorded of an order."""
+        order = await self.order_or_none(session_id)
+        assert order is not None, f"no order {session_id}"
+        return order
+
+    async def order_or_none(self, session_id: str) -> Order | None:
+        async with self.database.transaction() as connection:
+            return await read_order(connection, session_id)
+
+    async def steps(self, session_id: str) -> dict[str, StepView]:
+        """The steps of an order's workflow, by name."""
+        views = await self.workflow(session_id).query(
+            "steps", result_type=tuple[StepView, ...]
+        )
+        return {view.step: view for view in views}
+
+    async def step_in(self, session_id: str, state: str) -> StepView:
+        """Waits until one step of an order is in a state."""
+
+        async def found() -> StepView | None:
+            for view in (await self.steps(session_id)).values():
+                if view.state == state:
+                    return view
+            return None
+
+        return await eventually(found)
+
+    async def decide(self, session_id: str, update: str, step: str, reason: str = "") -> None:
+        """Sends an operator's update."""
+        decision = OperatorDecision(step=step, by="ops@example.com", reason=reason)
+        await self.workflow(session_id).execute_update(
+            update, decision, result_type=StepView
+        )
+
+    async def stock(self, sku: str) -> int:
+        async with self.database.transaction() as connection:
+            return (await read_stock(connection))[sku]
+
+    async def new_sku(self, on_hand: int = 100) -> str:
+        """Puts a SKU of this test's own in stock."""
+        sku = f"SKU-{uuid4().hex[:8]}"
+        async with self.database.transaction() as connection:
+            await set_on_hand(connection, sku, on_hand)
+        return sku
+
+    async def parcels(self, session_id: str) -> list[dict[str, Any]]:
+        """The parcels that the carrier has booked for an order."""
+        answer = await self.carrier.get("/shipments")
+        return [
+            parcel
+            for parcel in answer.json()["shipments"]
+            if parcel["reference"].startswith(session_id)
+        ]
+
+    async def mails(self) -> list[dict[str, Any]]:
+        """The mails in the inbox, newest first, whole."""
+        listed = (await self.inbox.get("/api/messages")).json()["messages"]
+        return [
+            (await self.inbox.get(f"/api/messages/{message['id']}")).json() for message in listed
+        ]
+
+
+@asynccontextmanager
+async def open_world(
+    database_url: str, client: Client, temporal_address: str, folder: Path
+) -> AsyncIterator[World]:
+    """Opens everything but a worker."""
+    ports = {name: free_port() for name in ("api", "stripe", "carrier", "inbox", "smtp")}
+    url = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    settings = Settings.model_validate(
+        {
+            "stripe_api_key": API_KEY,
+            "stripe_api_base": url["stripe"],
+            "stripe_webhook_secrets": f"whsec_OneThatIsBeingRotatedOut,{WEBHOOK_SECRET}",
+            "database_url": database_url,
+            "temporal_address": temporal_address,
+            "temporal_task_queue": f"tests-{uuid4().hex[:8]}",
+            "smtp_url": f"smtp://127.0.0.1:{ports['smtp']}",
+            "mail_from": "The Shop <shop@example.com>",
+            "carrier_url": url["carrier"],
+            "public_url": url["api"],
+            "operator_token": OPERATOR_TOKEN,
+        }
+    )
+    emulator = create_emulator(
+        EmulatorConfig(
+            api_key=API_KEY,
+            webhook_url=f"{url['api']}/webhook",
+            webhook_secret=WEBHOOK_SECRET,
+            time_scale=10,
+        )
+    )
+    async with AsyncExitStack() as stack:
+        for app, name in (
+            (emulator, "stripe"),
+            (create_carrier(folder / "carrier.sqlite"), "carrier"),
+            (create_inbox(folder / "inbox", ports["smtp"]), "inbox"),
+            (create_app(settings), "api"),
+        ):
+            await stack.enter_async_context(serving(app, ports[name]))
+        success_url = f"{url['api']}/after-checkout?session_id={{CHECKOUT_SESSION_ID}}"
+        shop = Shop(url["stripe"], API_KEY, success_url)
+        stack.push_async_callback(shop.close)
+        database = await stack.enter_async_context(Database(database_url))
+        clients = [
+            await stack.enter_async_context(httpx.AsyncClient(base_url=url[name], timeout=30))
+            for name in ("api", "carrier", "inbox")
+        ]
+        yield World(settings, client, database, shop, *clients)
+
+
+async def eventually(check: Callable[[], Awaitable[T | None]], timeout_s: float = 30) -> T:
+    """Asks again and again until there is an answer."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            answer = await check()
+            if answer is not None:
+                return answer
+            await asyncio.sleep(0.05)
