@@ -125,10 +125,14 @@ class Settings(DatabaseSettings):
 
 
 class LocalSettings(_EnvironmentSettings):
-    """Ports and folders of the parts that only `make up` starts."""
+    """What `make up` needs to run everything on one machine.
+
+    Of the settings that it shares with `Settings`, an empty one is filled in by it: it starts
+    a part of its own, or makes up a value.
+    """
 
     data_dir: Path = Path(".local")
-    """Where the embedded database, Temporal's file and the inbox keep their data."""
+    """Where the embedded parts keep their data between runs."""
     port: int = 4242
     postgres_port: int = 5433
     temporal_port: int = 7233
@@ -140,9 +144,20 @@ class LocalSettings(_EnvironmentSettings):
     start_timeout: timedelta = timedelta(seconds=90)
     """How long one part may take until it answers."""
     stripe_api_key: str = ""
-    """Empty: the Stripe emulator is started and used."""
+    """Empty: the Stripe emulator is started and used, whatever STRIPE_API_BASE says."""
+    stripe_webhook_secrets: str = ""
     database_url: str = ""
     """Empty: the embedded PostgreSQL is started and used."""
+    temporal_address: str = ""
+    """Empty: the embedded Temporal server is started and used."""
+    temporal_namespace: str = "default"
+    smtp_url: str = ""
+    """Empty: the local mail inbox is started and used."""
+    mail_from: str = "Local Shop <shop@localhost.example>"
+    carrier_url: str = ""
+    """Empty: the local carrier is started and used."""
+    public_url: str = ""
+    operator_token: str = ""
 
 
 _S = TypeVar("_S", bound=_EnvironmentSettings)

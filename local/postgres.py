@@ -13,7 +13,6 @@ user of its own.
 import importlib.util
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import stat
@@ -26,8 +25,9 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from local.kept_secret import kept_secret
 from local.ports import LOCALHOST, free_port
-from local.process import Part, PartFailedError, running
+from local.process import Part, PartFailedError, Process, running
 
 MAJOR_VERSION = "18"
 SYSTEM_USER = "pgserver"
@@ -55,8 +55,8 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """The libpq URL with the password; valid once the part has been prepared."""
-        password = self._password_file.read_text()
+        """The libpq URL with the password."""
+        password = kept_secret(self._password_file)
         return f"postgresql://{ROLE}:{password}@{LOCALHOST}:{self._port}/postgres"
 
     def part(self) -> Part:
@@ -80,7 +80,7 @@ class Cluster:
             stop_timeout_s=STOP_TIMEOUT_S,
         )
 
-    def _answers(self) -> bool:
+    def _answers(self, _: Process) -> bool:
         try:
             psycopg.connect(self.url, connect_timeout=2).close()
         except psycopg.OperationalError:
@@ -112,9 +112,8 @@ class Cluster:
         fresh = self._folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        self._password_file.touch(mode=0o600)
-        self._password_file.write_text(secrets.token_hex(16))
-        password = self._folder / "password.new"
+        kept_secret(self._password_file)
+        password = self._folder / "password.new"  # readable for the server's user, so a copy
         shutil.copy(self._password_file, password)
         if self._user:
             shutil.chown(fresh, self._user)

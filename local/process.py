@@ -30,8 +30,9 @@ class Part:
     """What runs as one process."""
 
     name: str
+    """Also the name of its log file."""
     argv: Sequence[str]
-    ready: Callable[[], bool] | None
+    ready: Callable[["Process"], bool] | None
     """Whether it answers, asked again and again; None for a part that runs to its end."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Added to our own environment."""
@@ -59,6 +60,7 @@ class Process:
         self.part = part
         self.log = log
         self._popen: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @property
     def pid(self) -> int:
@@ -78,6 +80,7 @@ class Process:
         self.part.prepare()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
+            self._log_start = log.tell()
             self._popen = subprocess.Popen(
                 list(self.part.argv),
                 env={**os.environ, **self.part.env},
@@ -93,9 +96,29 @@ class Process:
             )
         guard().watch(self._popen.pid, self.part.orphan_signal)
 
-    def exit_code(self) -> int | None:
-        """The exit code once it has ended by itself or was killed; None before."""
-        return None if self._popen is None else self._popen.poll()
+    def output(self) -> str:
+        """What it has written since it was started."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
+
+    def check(self) -> None:
+        """Raises PartFailedError when it has ended though it should run, or with an error."""
+        code = None if self._popen is None else self._popen.poll()
+        if code is None or (code == 0 and self.part.ready is None):
+            return
+        raise PartFailedError(self.obituary(f"ended with exit code {code}"))
+
+    def probe(self) -> bool:
+        """Whether the part answers, or has run to its end where that is what it does.
+
+        Raises:
+            PartFailedError: it has ended though it should run, or with an error.
+        """
+        self.check()
+        if self.part.ready is not None:
+            return self.part.ready(self)
+        return self._popen is not None and self._popen.poll() == 0
 
     def wait_ready(self, timeout_s: float) -> None:
         """Waits until the part answers, or has run to its end where that is what it does.
@@ -104,26 +127,23 @@ class Process:
             PartFailedError: it ended, or did not answer in time.
         """
         deadline = time.monotonic() + timeout_s
-        while True:
-            code = self.exit_code()
-            if code is not None:
-                if self.part.ready is None and code == 0:
-                    return
-                raise PartFailedError(self.obituary(f"ended with exit code {code}"))
-            if self.part.ready is not None and self.part.ready():
-                return
+        while not self.probe():
             if time.monotonic() > deadline:
                 raise PartFailedError(self.obituary(f"did not answer within {timeout_s:g} s"))
             time.sleep(PROBE_INTERVAL_S)
+
+    def request_stop(self) -> None:
+        """Asks the process to stop, without waiting for it."""
+        if self._popen is not None and self._popen.poll() is None:
+            self._popen.send_signal(self.part.stop_signal)
 
     def stop(self) -> None:
         """Stops the process in good order, by force once that takes too long."""
         if self._popen is None:
             return
-        if self._popen.poll() is None:
-            self._popen.send_signal(self.part.stop_signal)
-            with suppress(subprocess.TimeoutExpired):
-                self._popen.wait(self.part.stop_timeout_s)
+        self.request_stop()
+        with suppress(subprocess.TimeoutExpired):
+            self._popen.wait(self.part.stop_timeout_s)
         self.kill()
 
     def kill(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.ports import LOCALHOST, free_port
-from local.process import Part, running
+from local.process import Part, Process, running
 
 RETENTION_DAYS = 90
 """How long a closed workflow keeps its ID. The server's default of one day is shorter than
@@ -54,7 +54,7 @@ def temporal_part(
         for name, pragma in SQLITE_PRAGMAS.items():
             argv += ["--sqlite-pragma", f"{name}={pragma}"]
 
-    def set_retention() -> bool:
+    def set_retention(_: Process) -> bool:
         done = subprocess.run(  # noqa: S603 - our own words only
             [
                 *(binary, "operator", "namespace", "update", "--namespace", namespace),
