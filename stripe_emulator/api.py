@@ -14,6 +14,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .compatibility import translate
 from .config import API_VERSION
 from .emulator import Emulator
 from .errors import StripeError, unauthorized
@@ -112,7 +113,10 @@ class Api:
         return Call(
             emulator=self._emulator,
             account=self._emulator.store.account(account_id),
-            params=check(shape, decode(raw)),
+            params=check(
+                shape,
+                translate(decode(raw), request.url.path, request.headers.get("stripe-version")),
+            ),
             path=path,
             base_url=self._emulator.config.public_url or str(request.base_url).rstrip("/"),
         )

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from ..errors import invalid, missing_parameter
+from ..expand import render
 from ..ids import new_id
 from ..operations import Call
 from ..paging import page
@@ -98,7 +99,9 @@ def add_optional_item(
 
 def with_prices(account: Account, items: list[StripeObject]) -> list[StripeObject]:
     """The items with their prices as objects, as line items are answered."""
-    return [{**item, "price": account.get("price", item["price"])} for item in items]
+    return [
+        render(account, {**item, "price": account.get("price", item["price"])}) for item in items
+    ]
 
 
 def list_page(call: Call, owner: StripeObject, url: str) -> StripeObject:

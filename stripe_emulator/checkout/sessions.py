@@ -98,8 +98,8 @@ def customer_details(
     }
 
 
-def _passed_through(params: Params) -> StripeObject:
-    """Fields that a session repeats as they were sent."""
+def passed_through(params: Params) -> StripeObject:
+    """Fields that sessions and payment links repeat as they were sent."""
     after = params.get("after_expiration")
     consent = params.get("consent_collection")
     names = params.get("name_collection")
@@ -148,7 +148,12 @@ def _passed_through(params: Params) -> StripeObject:
     }
 
 
-def _optional_items(call: Call, params: Params) -> list[StripeObject] | None:
+def optional_items(call: Call, params: Params) -> list[StripeObject] | None:
+    """Items that the customer may add.
+
+    Raises:
+        StripeError: If a price is unknown.
+    """
     sent: list[Params] | None = params.get("optional_items")
     if not sent:
         return None
@@ -191,7 +196,7 @@ def new_session(call: Call, params: Params, *, payment_link: str | None = None) 
         "adaptive_pricing": {"enabled": False},
         "amount_subtotal": None,
         "amount_total": None,
-        "automatic_tax": _automatic_tax(params),
+        "automatic_tax": automatic_tax(params),
         "cancel_url": params.get("cancel_url"),
         "client_secret": None if hosted else f"{session_id}_secret_{random_text(24)}",
         "collected_information": None,
@@ -215,11 +220,11 @@ def new_session(call: Call, params: Params, *, payment_link: str | None = None) 
         "livemode": False,
         "metadata": metadata(params.get("metadata")),
         "mode": mode,
-        "optional_items": _optional_items(call, params),
+        "optional_items": optional_items(call, params),
         "payment_intent": None,
         "payment_link": payment_link,
         "payment_method_configuration_details": None,
-        "payment_method_types": params.get("payment_method_types")
+        "payment_method_types": params.get("allowed_payment_method_types")
         or default_payment_methods(currency, mode),
         "payment_status": "no_payment_required" if mode == "setup" else "unpaid",
         "permissions": None,
@@ -239,7 +244,7 @@ def new_session(call: Call, params: Params, *, payment_link: str | None = None) 
         "total_details": None,
         "ui_mode": ui_mode,
         "url": f"{call.base_url}/c/pay/{session_id}" if hosted else None,
-        **_passed_through(params),
+        **passed_through(params),
         "_coupon": None,
         "_line_items": items,
         "_payment_intent_data": params.get("payment_intent_data", {}),
@@ -274,7 +279,8 @@ def _check_mode(account: Account, items: list[StripeObject], mode: str) -> None:
         raise invalid("`line_items` are not supported in `setup` mode.", "line_items")
 
 
-def _automatic_tax(params: Params) -> dict[str, Any]:
+def automatic_tax(params: Params) -> dict[str, Any]:
+    """Whether tax is added, and who owes it."""
     enabled = params.get("automatic_tax", {}).get("enabled", False)
     return {
         "enabled": enabled,

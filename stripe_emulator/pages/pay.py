@@ -1,5 +1,6 @@
 """The hosted pay page of a session. See "Checkout" and "Customize redirect behavior"."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
@@ -11,8 +12,10 @@ from starlette.routing import Route
 from ..checkout.choices import Choices, choose
 from ..checkout.completion import Buyer, complete
 from ..checkout.line_items import with_prices
+from ..checkout.sessions import new_session
 from ..emulator import Emulator
 from ..errors import StripeError, invalid
+from ..operations import Call
 from ..payments.methods import (
     CARD,
     DELAYED_TYPES,
@@ -21,6 +24,7 @@ from ..payments.methods import (
     new_bank_debit,
     new_card,
 )
+from ..resources.payment_links import session_params
 from ..store import Account, StripeObject
 from .templates import page
 
@@ -65,6 +69,7 @@ class PayPages:
         return [
             Route("/c/pay/{id}", self._show),
             Route("/c/pay/{id}", self._submit, methods=["POST"]),
+            Route("/b/{token}", self._visit_link),
         ]
 
     async def _show(self, request: Request) -> Response:
@@ -103,13 +108,39 @@ class PayPages:
         await self._emulator.deliveries.wait_for_answers([event["id"]])
         return self._after(session)
 
+    async def _visit_link(self, request: Request) -> Response:
+        """A payment link: make a session and go to its pay page."""
+        found = self._link_at(request.url.path)
+        if found is None:
+            return page("message.html", 404, title="Page not found", text="No such payment link.")
+        account, link = found
+        if not link["active"]:
+            text = link["inactive_message"] or "This link is no longer active."
+            return page("message.html", title="Link deactivated", text=text)
+        base_url = self._emulator.config.public_url or str(request.base_url).rstrip("/")
+        call = Call(self._emulator, account, {}, {}, base_url)
+        params = session_params(account, link, dict(request.query_params))
+        session = new_session(call, params, payment_link=link["id"])
+        code = request.query_params.get("prefilled_promo_code")
+        if code:
+            with contextlib.suppress(StripeError):  # a wrong code in the URL is no discount
+                choose(account, session, Choices(promotion_code=code))
+        return RedirectResponse(session["url"], 303)
+
+    def _link_at(self, path: str) -> tuple[Account, StripeObject] | None:
+        for account in self._emulator.store.accounts():
+            for link in account.newest_first("payment_link"):
+                if link["url"].endswith(path):
+                    return account, link
+        return None
+
     def _after(self, session: StripeObject) -> Response:
         url = session["success_url"] or session["return_url"]
         if url:
             return RedirectResponse(landing_url(url, session["id"]), 303)
-        link = self._emulator.store.platform.find(session["payment_link"] or "")
         text = "A receipt is on its way."
-        if link is not None:
+        if session["payment_link"] is not None:
+            _, link = self._emulator.store.find("payment_link", session["payment_link"])
             text = link["after_completion"]["hosted_confirmation"]["custom_message"] or text
         return page("message.html", title="Thanks for your payment", text=text)
 

@@ -47,13 +47,19 @@ def open_dispute(
             "has_evidence": False,
             "past_due": False,
             "submission_count": 0,
+            "submission_method": "not_submitted",
         },
         "is_charge_refundable": inquiry,
         "livemode": False,
         "metadata": {},
         "payment_intent": charge["payment_intent"],
         "payment_method_details": {
-            "card": {"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"},
+            "card": {
+                "brand": "visa",
+                "case_type": "inquiry" if inquiry else "chargeback",
+                "network": "visa",
+                "network_reason_code": "10.4",
+            },
             "type": "card",
         },
         "reason": reason,
@@ -69,6 +75,40 @@ def open_dispute(
     return dispute
 
 
+def answer_dispute(
+    emulator: Emulator,
+    account: Account,
+    dispute: StripeObject,
+    evidence: dict[str, str | None],
+    *,
+    submit: bool,
+) -> StripeObject:
+    """Take evidence; submitted, the test words in `uncategorized_text` decide the dispute.
+
+    Raises:
+        StripeError: If the dispute is closed already.
+    """
+    _require_undecided(dispute)
+    dispute["evidence"] |= evidence
+    dispute["evidence_details"]["has_evidence"] = True
+    emulator.emit(account, "charge.dispute.updated", dispute)
+    if not submit:
+        return dispute
+    dispute["evidence_details"]["submission_count"] += 1
+    dispute["evidence_details"]["submission_method"] = "manual"
+    words = dispute["evidence"]["uncategorized_text"]
+    if words in {"winning_evidence", "losing_evidence"}:
+        return close_dispute(emulator, account, dispute, won=words == "winning_evidence")
+    warned = dispute["status"].startswith("warning_")
+    dispute["status"] = "warning_under_review" if warned else "under_review"
+    return dispute
+
+
+def _require_undecided(dispute: StripeObject) -> None:
+    if dispute["status"] in {"won", "lost", "warning_closed"}:
+        raise StripeError("This dispute is already closed.")
+
+
 def close_dispute(
     emulator: Emulator, account: Account, dispute: StripeObject, *, won: bool
 ) -> StripeObject:
@@ -77,13 +117,11 @@ def close_dispute(
     Raises:
         StripeError: If the dispute is closed already.
     """
-    if dispute["status"] in {"won", "lost", "warning_closed"}:
-        raise StripeError("This dispute is already closed.")
+    _require_undecided(dispute)
     if dispute["status"].startswith("warning_"):
         dispute["status"] = "warning_closed"
     else:
         dispute["status"] = "won" if won else "lost"
-    dispute["evidence_details"]["submission_count"] += 1
     emulator.emit(account, "charge.dispute.closed", dispute)
     if dispute["status"] == "won":
         _book(account, dispute, dispute["amount"])

@@ -86,10 +86,72 @@ def confirm(
             due = time.time() + OUTCOME_DELAY_S / emulator.config.time_scale
             emulator.schedule.add(due, f"payment_{outcome}", account.id, intent["id"])
         return intent
+    if card.authenticate:
+        return _require_action(emulator, account, intent)
     charge = new_charge(account, intent, method, card, "succeeded")
+    if intent["capture_method"] == "manual":
+        return _authorize(emulator, account, intent, charge)
     _succeed(emulator, account, intent, charge)
     if card.dispute is not None:
         open_dispute(emulator, account, charge, reason=card.dispute, inquiry=card.inquiry)
+    return intent
+
+
+def _require_action(emulator: Emulator, account: Account, intent: StripeObject) -> StripeObject:
+    intent |= {
+        "status": "requires_action",
+        "next_action": {
+            "type": "use_stripe_sdk",
+            "use_stripe_sdk": {"type": "three_d_secure_redirect"},
+        },
+    }
+    emulator.emit(account, "payment_intent.requires_action", intent)
+    return intent
+
+
+def _authorize(
+    emulator: Emulator, account: Account, intent: StripeObject, charge: StripeObject
+) -> StripeObject:
+    charge |= {"captured": False, "amount_captured": 0}
+    intent |= {
+        "status": "requires_capture",
+        "amount_capturable": intent["amount"],
+        "latest_charge": charge["id"],
+    }
+    emulator.emit(account, "charge.succeeded", charge)
+    emulator.emit(account, "payment_intent.amount_capturable_updated", intent)
+    return intent
+
+
+def capture(
+    emulator: Emulator, account: Account, intent: StripeObject, amount_minor: int
+) -> StripeObject:
+    """Take an authorized amount in minor units; the rest is let go."""
+    charge = account.get("charge", intent["latest_charge"])
+    booked = add_balance_transaction(account, charge, amount_minor, "charge")
+    charge |= {
+        "captured": True,
+        "amount_captured": amount_minor,
+        "balance_transaction": booked["id"],
+    }
+    intent |= {"status": "succeeded", "amount_capturable": 0, "amount_received": amount_minor}
+    emulator.emit(account, "charge.captured", charge)
+    emulator.emit(account, "payment_intent.succeeded", intent)
+    return intent
+
+
+def cancel(
+    emulator: Emulator, account: Account, intent: StripeObject, reason: str | None
+) -> StripeObject:
+    """Give an unpaid intent up."""
+    intent |= {
+        "status": "canceled",
+        "canceled_at": now(),
+        "cancellation_reason": reason,
+        "amount_capturable": 0,
+        "next_action": None,
+    }
+    emulator.emit(account, "payment_intent.canceled", intent)
     return intent
 
 
@@ -146,6 +208,7 @@ def _succeed(
     intent |= {
         "status": "succeeded",
         "amount_received": intent["amount"],
+        "next_action": None,
         "latest_charge": charge["id"],
         "last_payment_error": None,
     }

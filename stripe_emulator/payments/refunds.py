@@ -100,10 +100,7 @@ def end_refund(
         refund["status"] = "succeeded"
         emulator.emit(account, "refund.updated", refund, previous)
         return refund
-    charge = account.get("charge", refund["charge"])
-    charge["amount_refunded"] -= refund["amount"]
-    charge["refunded"] = False
-    booked = add_balance_transaction(account, charge, refund["amount"], "refund_failure")
+    booked = _give_back(account, refund)
     refund |= {
         "status": "failed",
         "failure_balance_transaction": booked["id"],
@@ -112,3 +109,25 @@ def end_refund(
     emulator.emit(account, "refund.updated", refund, previous)
     emulator.emit(account, "refund.failed", refund)
     return refund
+
+
+def cancel_refund(emulator: Emulator, account: Account, refund: StripeObject) -> StripeObject:
+    """The merchant calls a pending refund back.
+
+    Raises:
+        StripeError: If it is not pending.
+    """
+    if refund["status"] != "pending":
+        raise StripeError(f"Only a pending refund can be canceled; it is {refund['status']}.")
+    _give_back(account, refund)
+    refund["status"] = "canceled"
+    emulator.emit(account, "refund.updated", refund, {"status": "pending"})
+    return refund
+
+
+def _give_back(account: Account, refund: StripeObject) -> StripeObject:
+    """Put the amount back on the charge; answers the balance transaction."""
+    charge = account.get("charge", refund["charge"])
+    charge["amount_refunded"] -= refund["amount"]
+    charge["refunded"] = False
+    return add_balance_transaction(account, charge, refund["amount"], "refund_failure")

@@ -2,11 +2,18 @@
 
 from ..operations import OPERATIONS
 from . import (
+    coupons,
     customers,
+    disputes,
     events,
+    payment_intents,
+    payment_links,
+    payment_methods,
+    payment_pages,
     prices,
     products,
     reads,
+    refunds,
     sessions,
     shipping_rates,
     webhook_endpoints,
@@ -14,11 +21,18 @@ from . import (
 
 __all__ = [
     "OPERATIONS",
+    "coupons",
     "customers",
+    "disputes",
     "events",
+    "payment_intents",
+    "payment_links",
+    "payment_methods",
+    "payment_pages",
     "prices",
     "products",
     "reads",
+    "refunds",
     "sessions",
     "shipping_rates",
     "webhook_endpoints",
