@@ -4,6 +4,8 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -61,13 +63,17 @@ class LogEcho:
             console.print(Text.assemble(self._prefix, line))
 
 
-def main() -> None:
-    """Runs what the settings ask for; exit code 0 when told to stop, 1 when something fails."""
+def main(design: Callable[[LocalSettings], Blueprint] = draw) -> None:
+    """Runs what the settings ask for; exit code 0 when told to stop, 1 when something fails.
+
+    Args:
+        design: makes the stack from the settings.
+    """
     settings = load(LocalSettings)
     stop = StopSignals()
     try:
         with claimed(settings.data_dir) as claim:
-            run(draw(settings), claim, settings.start_timeout, stop)
+            run(design(settings), claim, settings.start_timeout, stop)
     except (AlreadyRunningError, PartFailedError, PortTakenError) as error:
         sys.exit(str(error))
 
@@ -83,16 +89,15 @@ def run(blueprint: Blueprint, claim: Claim, start_timeout: timedelta, stop: Stop
     logs = blueprint.folder / "logs"
     shutil.rmtree(logs, ignore_errors=True)  # one run's logs are enough
     supervisor = Supervisor(blueprint.stages, logs, start_timeout.total_seconds())
-    console.print(f"Starting; logs are in {logs}")
     try:
-        supervisor.start(_show_progress, stop.asked)
-        claim.publish(blueprint.urls, blueprint.environment)
-        _show_urls(blueprint)
-        _watch(supervisor, stop)
-    except StopAskedError:
-        pass  # all is stopped below, as at any other time
-    finally:
+        with suppress(StopAskedError):
+            console.print(f"Starting; logs are in {logs}")
+            supervisor.start(_show_progress, stop.asked)
+            claim.publish(blueprint.urls, blueprint.environment)
+            _show_urls(blueprint)
+            _watch(supervisor, stop)
         console.print("Stopping")
+    finally:
         supervisor.stop()
     console.print(f"Stopped; the data is kept in {blueprint.folder}")
 

@@ -1,0 +1,163 @@
+"""The local carrier keeps the contract that the product's adapter is written against."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.carrier.app import create_app
+from local.ports import free_port
+from tests.harness.serving import serving
+
+ADDRESS = {
+    "name": "Jenny Rosen",
+    "line1": "27 Fredrick Ave",
+    "line2": None,
+    "city": "Brothers",
+    "state": "OR",
+    "postal_code": "97712",
+    "country": "US",
+}
+REQUEST: dict[str, Any] = {
+    "reference": "cs_test_1/li_1",
+    "to": ADDRESS,
+    "items": [{"sku": "MUG-BLUE", "quantity": 2, "weight_grams": 350}],
+}
+
+
+@pytest.fixture
+async def carrier(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        serving(create_app(tmp_path / "carrier.db"), free_port()) as url,
+        httpx.AsyncClient(base_url=url) as client,
+    ):
+        yield client
+
+
+async def book(
+    carrier: httpx.AsyncClient, key: str = "key-1", body: dict[str, Any] = REQUEST
+) -> httpx.Response:
+    return await carrier.post("/shipments", json=body, headers={"Idempotency-Key": key})
+
+
+async def booked(carrier: httpx.AsyncClient) -> list[dict[str, Any]]:
+    shipments: list[dict[str, Any]] = (await carrier.get("/shipments")).json()["shipments"]
+    return shipments
+
+
+async def test_booking_answers_with_number_and_tracking_page(carrier: httpx.AsyncClient) -> None:
+    answer = await book(carrier)
+    assert answer.status_code == 201
+    shipment = answer.json()
+    assert set(shipment) == {"id", "tracking_number", "tracking_url", "carrier"}
+    assert shipment["id"].startswith("shp_")
+    assert shipment["carrier"] == "Local Parcel"
+    page = await carrier.get(shipment["tracking_url"])
+    assert page.status_code == 200
+    assert "27 Fredrick Ave" in page.text
+
+
+async def test_same_key_and_body_books_once(carrier: httpx.AsyncClient) -> None:
+    first, second = await book(carrier), await book(carrier)
+    assert second.status_code == 200
+    assert second.json() == first.json()
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.headers
+    assert len(await booked(carrier)) == 1
+
+
+async def test_same_key_with_another_body_is_a_conflict(carrier: httpx.AsyncClient) -> None:
+    await book(carrier)
+    answer = await book(carrier, body={**REQUEST, "reference": "another"})
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "idempotency_conflict"
+    assert len(await booked(carrier)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"line1": None}, {"line1": ""}, {"country": None}, {"postal_code": "00000"}],
+    ids=["no-line1", "empty-line1", "no-country", "unknown-postal-code"],
+)
+async def test_bad_address_books_nothing_and_leaves_the_key_unused(
+    carrier: httpx.AsyncClient, wrong: dict[str, str | None]
+) -> None:
+    answer = await book(carrier, body={**REQUEST, "to": {**ADDRESS, **wrong}})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "invalid_address"
+    assert await booked(carrier) == []
+    assert (await book(carrier)).status_code == 201
+
+
+async def test_booking_without_a_key_is_refused(carrier: httpx.AsyncClient) -> None:
+    answer = await carrier.post("/shipments", json=REQUEST)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "invalid_request"
+    assert "idempotency-key" in answer.json()["error"]["message"]
+
+
+async def test_look_up_finds_shipments_by_reference_only(carrier: httpx.AsyncClient) -> None:
+    mine = (await book(carrier, "key-1")).json()
+    await book(carrier, "key-2", {**REQUEST, "reference": "another"})
+    found = await carrier.get("/shipments", params={"reference": REQUEST["reference"]})
+    assert [shipment["id"] for shipment in found.json()["shipments"]] == [mine["id"]]
+    nothing = await carrier.get("/shipments", params={"reference": "unknown"})
+    assert nothing.json() == {"shipments": []}
+
+
+async def test_told_to_fail_twice_it_books_the_third_time(carrier: httpx.AsyncClient) -> None:
+    await carrier.post("/faults", json={"status": 503, "count": 2})
+    assert [(await book(carrier)).status_code for _ in range(3)] == [503, 503, 201]
+
+
+async def test_failing_without_a_count_goes_on_until_cleared(carrier: httpx.AsyncClient) -> None:
+    await carrier.post("/faults", json={"status": 500, "count": None})
+    assert {(await book(carrier)).status_code for _ in range(5)} == {500}
+    assert await booked(carrier) == []
+    await carrier.delete("/faults")
+    assert (await book(carrier)).status_code == 201
+
+
+async def test_lost_answer_books_all_the_same(carrier: httpx.AsyncClient) -> None:
+    await carrier.post("/faults", json={"status": 500, "count": 1, "after_booking": True})
+    assert (await book(carrier)).status_code == 500
+    assert len(await booked(carrier)) == 1
+    again = await book(carrier)
+    assert again.status_code == 200
+    assert again.json()["id"] == (await booked(carrier))[0]["id"]
+
+
+async def test_delay_without_a_status_only_slows_down(carrier: httpx.AsyncClient) -> None:
+    await carrier.post("/faults", json={"delay_ms": 200})
+    started = time.monotonic()
+    assert (await book(carrier)).status_code == 201
+    assert time.monotonic() - started >= 0.2
+
+
+async def test_shipments_and_keys_are_kept_between_runs(tmp_path: Path) -> None:
+    answers = []
+    for _ in range(2):
+        async with (
+            serving(create_app(tmp_path / "carrier.db"), free_port()) as url,
+            httpx.AsyncClient(base_url=url) as client,
+        ):
+            answers.append(await book(client))
+    first, second = answers
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json()["id"] == first.json()["id"]
+
+
+async def test_unknown_tracking_number_says_so(carrier: httpx.AsyncClient) -> None:
+    answer = await carrier.get("/track/LP-nobody")
+    assert answer.status_code == 404
+    assert "no parcel with this number" in answer.text
+
+
+async def test_overview_escapes_what_customers_typed(carrier: httpx.AsyncClient) -> None:
+    await book(carrier, body={**REQUEST, "to": {**ADDRESS, "name": "<script>alert(1)</script>"}})
+    page = (await carrier.get("/")).text
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>" not in page
