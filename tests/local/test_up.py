@@ -63,7 +63,7 @@ def running(folder: Path, **plan: Any) -> Iterator[Run]:  # noqa: ANN401 - JSON
     process = subprocess.Popen(  # noqa: S603 - this very Python
         [sys.executable, "-m", "tests.local.dummy_stack", str(folder), json.dumps(plan)],
         cwd=ROOT,
-        env={**os.environ, "DATA_DIR": str(folder), "START_TIMEOUT": "PT3S"},
+        env={**os.environ, "DATA_DIR": str(folder), "START_TIMEOUT": "PT2S"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -134,7 +134,7 @@ def test_dying_part_stops_all_others_and_shows_the_end_of_its_log(tmp_path: Path
     [
         ("unborn", "| no such paper"),
         ("failing-command", "| cannot migrate"),
-        ("silent", "silent did not answer within 3 s"),
+        ("silent", "silent did not answer within 2 s"),
     ],
 )
 def test_part_that_does_not_start_ends_the_run(tmp_path: Path, part: str, message: str) -> None:
