@@ -37,7 +37,14 @@ def main() -> None:
         config = EmulatorConfig(**arguments)
     except ValueError as error:
         sys.exit(f"stripe_emulator: {error}")
-    uvicorn.run(create_app(config), host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(
+        create_app(config),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        ws="websockets-sansio",
+    )
 
 
 if __name__ == "__main__":

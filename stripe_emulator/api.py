@@ -93,7 +93,7 @@ class Api:
             if fault is not None:
                 raise fault
             executed = True
-            answer = self._execute(found[0], call, cause)
+            answer = self._execute(found[0], call, cause, _indent(request))
         finally:
             if key is not None and not executed:
                 self._emulator.idempotency.release(account_id, key)
@@ -121,17 +121,24 @@ class Api:
             base_url=self._emulator.config.public_url or str(request.base_url).rstrip("/"),
         )
 
-    def _execute(self, operation: Operation, call: Call, cause: Cause) -> tuple[int, bytes]:
+    def _execute(
+        self, operation: Operation, call: Call, cause: Cause, indent: int | None
+    ) -> tuple[int, bytes]:
         token = current_cause.set(cause)
         try:
             result = operation.handler(call)
             if result["object"] != "list":
                 result = render(call.account, result, call.params.get("expand"))
-            return HTTPStatus.OK, json.dumps(result).encode()
+            return HTTPStatus.OK, json.dumps(result, indent=indent).encode()
         except StripeError as error:
             return error.status, _error_body(error, cause)
         finally:
             current_cause.reset(token)
+
+
+def _indent(request: Request) -> int | None:
+    """People read what curl and the CLI print; for the SDKs' sake answers are quick."""
+    return None if "Bindings/" in request.headers.get("user-agent", "") else 2
 
 
 async def _raw_parameters(request: Request) -> str:

@@ -10,9 +10,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .api import Api
+from .cli_listen import CliListen
 from .config import EmulatorConfig
 from .control import Control
 from .emulator import Emulator
+from .pages.dashboard import DashboardPages
 from .pages.pay import PayPages
 from .pages.shop import ShopPages
 from .resources import table, webhook_endpoints
@@ -64,7 +66,9 @@ def create_app(config: EmulatorConfig) -> Starlette:
     return Starlette(
         routes=[
             Route("/healthz", _healthz),
+            CliListen(emulator).route(),
             *Control(emulator, restart).routes(),
+            *DashboardPages(emulator).routes(),
             *ShopPages(emulator).routes(),
             *PayPages(emulator).routes(),
             Route("/v1/{path:path}", answer, methods=_METHODS),

@@ -22,6 +22,8 @@ def translate(tree: FormTree, path: str, version: str | None) -> FormTree:
     if version == API_VERSION or path.startswith("/v1/payment_links"):
         return tree
     renamed = {_RENAMED.get(name, name): value for name, value in tree.items()}
+    if path.startswith("/v1/promotion_codes") and "coupon" in renamed:
+        renamed["promotion"] = {"type": "coupon", "coupon": renamed.pop("coupon")}
     ui_mode = renamed.get("ui_mode")
     if isinstance(ui_mode, str):
         renamed["ui_mode"] = _UI_MODES.get(ui_mode, ui_mode)

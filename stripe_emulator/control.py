@@ -148,7 +148,8 @@ class Control:
 
     async def _resend(self, request: Request, body: JsonBody) -> JsonBody:
         _, event = self._find("event", request)
-        sent = self._emulator.deliveries.dispatch(event, body.get("target"))
+        only = [body["target"]] if "target" in body else None
+        sent = self._emulator.deliveries.dispatch(event, only)
         return {"event": event["id"], "deliveries": [delivery.id for delivery in sent]}
 
     async def _duplicate(self, request: Request, _body: JsonBody) -> JsonBody:

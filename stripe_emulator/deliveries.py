@@ -9,7 +9,7 @@ a server sees the next attempt; `time_scale` divides them. See "Automatic retrie
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -118,15 +118,15 @@ class Deliveries:
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self.mode = Mode.NORMAL
 
-    def dispatch(self, event: StripeObject, only: str | None = None) -> list[Delivery]:
+    def dispatch(self, event: StripeObject, only: Collection[str] | None = None) -> list[Delivery]:
         """Start delivering the event to every target that wants it.
 
-        `only` names the one target to deliver to, whatever event types it asked for.
+        `only` names the targets to deliver to instead, whatever event types they asked for.
         """
         wanted = [
             target
             for target in self._targets()
-            if (target.wants(event) if only is None else target.id == only)
+            if (target.wants(event) if only is None else target.id in only)
         ]
         deliveries = [Delivery(new_id("dlv"), event, target) for target in wanted]
         for delivery in deliveries:

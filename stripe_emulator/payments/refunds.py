@@ -98,7 +98,7 @@ def end_refund(
     previous = {"status": refund["status"]}
     if succeeded:
         refund["status"] = "succeeded"
-        emulator.emit(account, "refund.updated", refund, previous)
+        _tell_update(emulator, account, refund, previous)
         return refund
     booked = _give_back(account, refund)
     refund |= {
@@ -106,7 +106,7 @@ def end_refund(
         "failure_balance_transaction": booked["id"],
         "failure_reason": "unknown",
     }
-    emulator.emit(account, "refund.updated", refund, previous)
+    _tell_update(emulator, account, refund, previous)
     emulator.emit(account, "refund.failed", refund)
     return refund
 
@@ -121,7 +121,7 @@ def cancel_refund(emulator: Emulator, account: Account, refund: StripeObject) ->
         raise StripeError(f"Only a pending refund can be canceled; it is {refund['status']}.")
     _give_back(account, refund)
     refund["status"] = "canceled"
-    emulator.emit(account, "refund.updated", refund, {"status": "pending"})
+    _tell_update(emulator, account, refund, {"status": "pending"})
     return refund
 
 
@@ -131,3 +131,11 @@ def _give_back(account: Account, refund: StripeObject) -> StripeObject:
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
     return add_balance_transaction(account, charge, refund["amount"], "refund_failure")
+
+
+def _tell_update(
+    emulator: Emulator, account: Account, refund: StripeObject, previous: StripeObject
+) -> None:
+    """Stripe tells of it twice: under the older name only for refunds of charges."""
+    emulator.emit(account, "refund.updated", refund, previous)
+    emulator.emit(account, "charge.refund.updated", refund, previous)

@@ -32,10 +32,26 @@ def list_all(call: Call) -> StripeObject:
 
 @operation(
     "POST /v1/events/{id}/retry",
-    {"object": {"account": "string", "expand": {"array": "string"}, "webhook_endpoint": "string"}},
+    {
+        "object": {
+            "account": "string",
+            "expand": {"array": "string"},
+            "for_stripecli": "boolean",
+            "webhook_endpoint": "string",
+        }
+    },
 )
 def retry(call: Call) -> StripeObject:
-    """Deliver an event once more, as `stripe events resend` asks."""
+    """Deliver an event once more, as `stripe events resend` asks.
+
+    Stripe does not document it. It goes to the endpoint named, else to every `stripe listen`,
+    else, when none is connected, to all that want the event.
+    """
     event = retrieve(call)
-    call.emulator.deliveries.dispatch(event, call.params.get("webhook_endpoint"))
+    only = None
+    if "webhook_endpoint" in call.params:
+        only = [call.params["webhook_endpoint"]]
+    elif call.params.get("for_stripecli") and call.emulator.listeners:
+        only = list(call.emulator.listeners)
+    call.emulator.deliveries.dispatch(event, only)
     return event
