@@ -7,9 +7,7 @@ and each way has its own keys.
 from typing import Final
 
 from .emulator import Emulator
-from .ids import now
-from .operations import Call
-from .resources.prices import add_price
+from .resources.prices import new_price
 from .resources.products import new_product
 from .store import StripeObject
 
@@ -81,9 +79,11 @@ _SAMPLES: Final[tuple[tuple[str, str, str, str, int, dict[str, str]], ...]] = (
 
 
 def add_samples(emulator: Emulator) -> None:
-    """Put the sample products on the platform account, unless they are there."""
+    """Put the sample products on the platform account, unless they are there.
+
+    They come without events: to an endpoint they have always existed.
+    """
     account = emulator.store.platform
-    call = Call(emulator, account, {}, {}, "")
     for product_id, name, description, currency, amount, metadata in _SAMPLES:
         if account.find(product_id) is not None:
             continue
@@ -96,11 +96,10 @@ def add_samples(emulator: Emulator) -> None:
                 "shippable": "shipment" in metadata["fulfillment"],
             }
         )
+        price = new_price(product_id, {"currency": currency, "unit_amount": amount})
+        product["default_price"] = price["id"]
         account.add(product)
-        price = add_price(
-            call, {"product": product_id, "currency": currency, "unit_amount": amount}
-        )
-        product |= {"default_price": price["id"], "updated": now()}
+        account.add(price)
 
 
 def samples(emulator: Emulator) -> list[tuple[StripeObject, StripeObject]]:

@@ -1,9 +1,9 @@
 """The hosted pay page of a session. See "Checkout" and "Customize redirect behavior"."""
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -28,7 +28,7 @@ from ..resources.payment_links import session_params
 from ..store import Account, StripeObject
 from .templates import page
 
-_PLACEHOLDER: Final = "{CHECKOUT_SESSION_ID}"
+_PLACEHOLDER: Final = re.compile(r"(?:\{|%7B)CHECKOUT_SESSION_ID(?:\}|%7D)", re.IGNORECASE)
 _METHOD_NAMES: Final = {
     "card": "Card",
     "us_bank_account": "US bank account",
@@ -52,10 +52,7 @@ _CENTURY: Final = 2000
 
 def landing_url(url: str, session_id: str) -> str:
     """The success URL with the session's ID in place of the placeholder, encoded or not."""
-    encoded = quote(_PLACEHOLDER, safe="")
-    for placeholder in (_PLACEHOLDER, encoded, encoded.lower()):
-        url = url.replace(placeholder, session_id)
-    return url
+    return _PLACEHOLDER.sub(session_id, url)
 
 
 class PayPages:

@@ -66,45 +66,54 @@ def _custom_amount(params: Params) -> StripeObject | None:
     return {name: sent.get(name) for name in ("maximum", "minimum", "preset")}
 
 
+def new_price(product_id: str, params: Params) -> StripeObject:
+    """A price of a product from the parameters of its creation.
+
+    Raises:
+        StripeError: If there is no amount, or one out of bounds.
+    """
+    amount, exact = _amount(params)
+    recurring = _recurring(params)
+    return {
+        "id": new_id("price"),
+        "object": "price",
+        "active": params.get("active", True),
+        "billing_scheme": params.get("billing_scheme", "per_unit"),
+        "created": now(),
+        "currency": params["currency"].lower(),
+        "custom_unit_amount": _custom_amount(params),
+        "livemode": False,
+        "lookup_key": params.get("lookup_key"),
+        "metadata": metadata(params.get("metadata")),
+        "nickname": params.get("nickname"),
+        "product": product_id,
+        "recurring": recurring,
+        "tax_behavior": params.get("tax_behavior", "unspecified"),
+        "tiers_mode": None,
+        "transform_quantity": params.get("transform_quantity"),
+        "type": "recurring" if recurring else "one_time",
+        "unit_amount": amount,
+        "unit_amount_decimal": exact,
+    }
+
+
 def add_price(call: Call, params: Params) -> StripeObject:
     """Make and keep a price, also from the inline `price_data` of other objects.
 
     Raises:
         StripeError: If there is no amount, no product, or an unknown one.
     """
-    amount, exact = _amount(params)
     if "product_data" in params:
-        product = call.account.add(new_product(params["product_data"]))
+        product = new_product(params["product_data"])
+        price = new_price(product["id"], params)
+        call.account.add(product)
         call.emulator.emit(call.account, "product.created", product)
     else:
         found = require(call.account, "product", params, "product")
         if found is None:
             raise missing_parameter("product")
-        product = found
-    recurring = _recurring(params)
-    price = call.account.add(
-        {
-            "id": new_id("price"),
-            "object": "price",
-            "active": params.get("active", True),
-            "billing_scheme": params.get("billing_scheme", "per_unit"),
-            "created": now(),
-            "currency": params["currency"].lower(),
-            "custom_unit_amount": _custom_amount(params),
-            "livemode": False,
-            "lookup_key": params.get("lookup_key"),
-            "metadata": metadata(params.get("metadata")),
-            "nickname": params.get("nickname"),
-            "product": product["id"],
-            "recurring": recurring,
-            "tax_behavior": params.get("tax_behavior", "unspecified"),
-            "tiers_mode": None,
-            "transform_quantity": params.get("transform_quantity"),
-            "type": "recurring" if recurring else "one_time",
-            "unit_amount": amount,
-            "unit_amount_decimal": exact,
-        }
-    )
+        price = new_price(found["id"], params)
+    call.account.add(price)
     call.emulator.emit(call.account, "price.created", price)
     return price
 

@@ -34,7 +34,9 @@ class Server:
     """An application on a port of this machine, in a thread of its own."""
 
     def __init__(self, app: ASGIApp, port: int) -> None:
-        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning")
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=port, log_level="warning", ws="websockets-sansio"
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self.url = f"http://127.0.0.1:{port}"
@@ -78,6 +80,15 @@ class Inbox:
     def types(self) -> list[str]:
         return [one.event().type for one in self.received]
 
+    async def wait_for_any(self, count: int = 1) -> list[Received]:
+        """Whatever has come, once there is so much; a moment later, so that more would show."""
+        deadline = time.monotonic() + 10
+        while len(self.received) < count:
+            assert time.monotonic() < deadline, f"only {len(self.received)} came"
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+        return list(self.received)
+
     async def wait_for(self, event_type: str, count: int = 1) -> list[Received]:
         deadline = time.monotonic() + 10
         while True:
@@ -109,7 +120,7 @@ class Control:
 
     http: httpx.AsyncClient
 
-    async def post(self, path: str, **body: object) -> dict[str, Any]:
+    async def post(self, path: str, /, **body: object) -> dict[str, Any]:
         response = await self.http.post(f"/_emulator{path}", json=body)
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()

@@ -1,0 +1,205 @@
+"""Webhooks: signed, retried, held, dropped, resent, duplicated."""
+
+import asyncio
+import json
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+import stripe
+
+from stripe_emulator import EmulatorConfig, create_app
+from stripe_emulator.deliveries import RETRY_DELAYS_S
+from stripe_emulator.pages.pay import landing_url
+
+from .conftest import API_KEY, SECRET, TIME_SCALE, Control, Inbox, Server, Shop, free_port
+
+
+@pytest.mark.parametrize("status", [500, 400, 302, 404])
+async def test_a_delivery_is_tried_again_with_backoff_until_2xx(
+    status: int, client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    inbox.statuses = [status, status, 204]
+    client.v1.products.create({"name": "x"})
+    received = await inbox.wait_for("product.created", count=3)
+
+    assert len({one.event().id for one in received}) == 1
+    pauses = [b.at - a.at for a, b in pairwise(received)]
+    for pause, expected in zip(pauses, RETRY_DELAYS_S, strict=False):
+        assert expected / TIME_SCALE <= pause < expected / TIME_SCALE + 0.5
+    event = client.v1.events.retrieve(received[0].event().id)
+    assert event.pending_webhooks == 0
+    [delivery] = await control.deliveries()
+    assert [a["response"]["status"] for a in delivery["attempts"]] == [status, status, 204]
+    assert delivery["state"] == "succeeded"
+    assert json.loads(delivery["request_body"])["id"] == event.id
+
+
+async def test_each_attempt_is_signed_anew_and_verifies_only_with_its_secret(
+    client: stripe.StripeClient, inbox: Inbox
+) -> None:
+    client.v1.products.create({"name": "x"})
+    [received] = await inbox.wait_for("product.created")
+    with pytest.raises(stripe.SignatureVerificationError):
+        received.event("whsec_other")
+    assert abs(int(received.headers["stripe-signature"].split(",")[0][2:]) - time.time()) < 5
+
+
+async def test_a_rolled_secret_signs_beside_the_old_one_until_the_overlap_ends(
+    client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    [endpoint] = client.v1.webhook_endpoints.list().data
+    rolled = await control.post(f"/webhook_endpoints/{endpoint.id}/roll_secret", overlap_s=60)
+    client.v1.products.create({"name": "x"})
+    [received] = await inbox.wait_for("product.created")
+    assert received.event(SECRET).id == received.event(rolled["secret"]).id
+
+    again = await control.post(f"/webhook_endpoints/{endpoint.id}/roll_secret", overlap_s=0)
+    client.v1.products.create({"name": "y"})
+    _, second = await inbox.wait_for_any(count=2)
+    assert second.event(again["secret"]).type == "product.created"
+    for old in (SECRET, rolled["secret"]):
+        with pytest.raises(stripe.SignatureVerificationError):
+            second.event(old)
+
+
+async def test_an_endpoint_gets_the_types_it_is_enabled_for(
+    client: stripe.StripeClient, inbox: Inbox
+) -> None:
+    for endpoint in client.v1.webhook_endpoints.list().data:
+        client.v1.webhook_endpoints.delete(endpoint.id)
+    made = client.v1.webhook_endpoints.create(
+        {
+            "url": inbox.url,
+            "enabled_events": ["price.created"],
+            "api_version": "2025-03-31.basil",
+        }
+    )
+    assert made.secret is not None
+    client.v1.prices.create({"currency": "usd", "unit_amount": 1, "product_data": {"name": "x"}})
+    [received] = await inbox.wait_for_any()
+    event = received.event(made.secret)
+    assert (event.type, event.api_version) == ("price.created", "2025-03-31.basil")
+
+    client.v1.webhook_endpoints.update(made.id, {"disabled": True})
+    assert client.v1.webhook_endpoints.retrieve(made.id).status == "disabled"
+    client.v1.prices.create({"currency": "usd", "unit_amount": 1, "product_data": {"name": "x"}})
+    await asyncio.sleep(0.1)
+    assert len(inbox.received) == 1
+
+
+async def test_events_of_a_connected_account_go_to_connect_endpoints_only(
+    client: stripe.StripeClient, inbox: Inbox
+) -> None:
+    made = client.v1.webhook_endpoints.create(
+        {"url": inbox.url, "enabled_events": ["*"], "connect": True}
+    )
+    client.v1.products.create({"name": "x"}, {"stripe_account": "acct_other"})
+    [received] = await inbox.wait_for_any()
+    assert received.event(str(made.secret)).account == "acct_other"
+
+
+async def test_held_deliveries_are_released_in_the_order_asked_for(
+    client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    await control.post("/deliveries", mode="hold")
+    names = [client.v1.products.create({"name": f"{n}"}).id for n in range(4)]
+    await asyncio.sleep(0.1)
+    assert inbox.received == []
+    assert client.v1.events.list({"delivery_success": False}).data
+
+    released = await control.post("/deliveries", mode="normal", order="newest_first")
+    assert released["released"] == 4
+    received = await inbox.wait_for("product.created", count=4)
+    assert [one.event().data.object["id"] for one in received] == names[::-1]
+
+
+async def test_dropped_deliveries_never_come_but_can_be_resent(
+    client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    await control.post("/deliveries", mode="drop")
+    client.v1.products.create({"name": "x"})
+    await control.post("/deliveries", mode="normal")
+    await asyncio.sleep(0.1)
+    assert inbox.received == []
+    [event] = client.v1.events.list().data
+    await control.post(f"/events/{event.id}/resend")
+    [received] = await inbox.wait_for("product.created")
+    assert received.event().id == event.id
+
+
+async def test_a_duplicate_is_another_event_about_the_same_change(
+    client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    client.v1.products.create({"name": "x"})
+    [first] = await inbox.wait_for("product.created")
+    await control.post(f"/events/{first.event().id}/duplicate")
+    _, second = await inbox.wait_for("product.created", count=2)
+    assert second.event().id != first.event().id
+    assert second.event().data.object == first.event().data.object
+
+
+async def test_the_redirect_waits_for_a_slow_endpoint(shop: Shop, inbox: Inbox) -> None:
+    session = shop.session(success_url=inbox.url.replace("/webhook", "/landing"))
+    await asyncio.sleep(0.1)
+    inbox.delay_s = 0.7
+    form = {
+        "action": "pay",
+        "method": "card",
+        "email": "a@example.com",
+        "card_number": "4242424242424242",
+        "expiry": "12/34",
+    }
+    started = time.monotonic()
+    async with httpx.AsyncClient(timeout=15) as http:
+        paid = await http.post(str(session.url), data=form)
+    assert paid.status_code == 303
+    assert 0.7 <= time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize(
+    "placeholder",
+    ["{CHECKOUT_SESSION_ID}", "%7BCHECKOUT_SESSION_ID%7D", "%7bCHECKOUT_SESSION_ID%7d"],
+)
+def test_the_landing_url_holds_the_session_id(placeholder: str) -> None:
+    landing = landing_url(f"https://example.com/?a=1&session_id={placeholder}", "cs_test_1")
+    assert landing == "https://example.com/?a=1&session_id=cs_test_1"
+
+
+async def test_a_snapshot_brings_sessions_and_scheduled_ends_back(
+    tmp_path: Path, inbox: Inbox, control: Control
+) -> None:
+    assert control is not None
+    config = EmulatorConfig(
+        api_key=API_KEY,
+        snapshot=tmp_path / "deep" / "state.json",
+        webhook_url=inbox.url,
+        webhook_secret=SECRET,
+        time_scale=2,
+    )
+    with Server(create_app(config), free_port()) as server:
+        client = stripe.StripeClient(API_KEY, base_addresses={"api": server.url})
+        session = Shop(client).session()
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            paid = await http.post(
+                f"/_emulator/sessions/{session.id}/pay",
+                json={"method": "bank_debit", "number": "000123456789"},
+            )
+            assert paid.json()["session"]["payment_status"] == "unpaid"
+    with Server(create_app(config), free_port()) as server:
+        client = stripe.StripeClient(API_KEY, base_addresses={"api": server.url})
+        assert client.v1.checkout.sessions.retrieve(session.id).status == "complete"
+        await inbox.wait_for("checkout.session.async_payment_succeeded")
+        assert client.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
+        assert len(client.v1.webhook_endpoints.list().data) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"api_key": "sk_live_1"}, {"webhook_secret": "secret"}, {"time_scale": 0}],
+)
+def test_settings_that_could_not_work_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        EmulatorConfig(**wrong)  # type: ignore[arg-type]
