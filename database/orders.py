@@ -60,12 +60,13 @@ async def save_checkout(
     }
     state = next_state(None, payment)
     closed_at: ColumnElement[Any] | None = func.now() if state in CLOSED_STATES else None
-    inserted = await connection.execute(
+    inserted = await connection.scalar(
         insert(orders)
         .values(session_id=session.id, state=state, closed_at=closed_at, **values)
         .on_conflict_do_nothing()
+        .returning(orders.c.session_id)
     )
-    if not inserted.rowcount:
+    if inserted is None:
         state = next_state(await lock_order(connection, session.id), payment)
         closed_at = (
             func.coalesce(orders.c.closed_at, func.now()) if state in CLOSED_STATES else None

@@ -69,7 +69,7 @@ async def mark_stock_taken(
     connection: AsyncConnection, ref: FulfillmentRef, *, taken: bool
 ) -> bool:
     """Records whether a shipment holds stock; False when it was recorded so already."""
-    result = await connection.execute(
+    changed = await connection.scalar(
         update(shipments)
         .where(
             _is(ref),
@@ -77,8 +77,9 @@ async def mark_stock_taken(
             shipments.c.carrier_shipment_id.is_(None),
         )
         .values(stock_taken=taken)
+        .returning(shipments.c.session_id)
     )
-    return result.rowcount == 1
+    return changed is not None
 
 
 async def mark_booked(

@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from database.migrate import upgrade
 from local.postgres import embedded_postgres
-from local.temporal import embedded_temporal
+from local.temporal import DYNAMIC_CONFIG, embedded_temporal
 from tests.harness.world import World, open_world
 from workflows.client import connect
 
@@ -26,8 +26,9 @@ def database_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def temporal_address() -> Iterator[str]:
-    """An embedded Temporal server, as `make up` runs it."""
-    with embedded_temporal() as address:
+    """An embedded Temporal server, as `make up` runs it, but quick to delete a workflow."""
+    quick = {"history.transferProcessorUpdateAckInterval": "1s"}
+    with embedded_temporal(dynamic_config={**DYNAMIC_CONFIG, **quick}) as address:
         yield address
 
 
@@ -55,4 +56,5 @@ async def skipping_world(database_url: str, tmp_path: Path) -> AsyncIterator[Wor
     ) as environment:
         address = environment.client.service_client.config.target_host
         async with open_world(database_url, environment.client, address, tmp_path) as opened:
+            opened.skip = environment.sleep
             yield opened

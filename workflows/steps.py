@@ -12,7 +12,12 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    is_cancelled_exception,
+)
 
 with workflow.unsafe.imports_passed_through():
     from activities.orders import OrderActivities, RecordStepInput
@@ -118,7 +123,7 @@ class Step:
                 retry_policy=RetryPolicy(maximum_attempts=1),
                 summary=self.name,
             )
-        except ActivityError as error:
+        except FailureError as error:
             cause = _cause(error)
             if isinstance(cause, ApplicationError) and cause.non_retryable:
                 raise StepParkedError(_sentence(cause)) from error
@@ -134,7 +139,7 @@ class Step:
                 retry_policy=options.RETRY,
                 summary=self.name,
             )
-        except ActivityError as error:
+        except FailureError as error:
             raise StepParkedError(_sentence(_cause(error))) from error
 
     async def wait_until(self, condition: Callable[[], bool], at_most: timedelta) -> None:
@@ -294,10 +299,11 @@ def _view(step: Step) -> StepView:
     return StepView(step=step.name, state=step.state, tries=step.tries, error=step.error)
 
 
-def _cause(error: ActivityError) -> BaseException:
+def _cause(error: FailureError) -> BaseException:
+    """What went wrong in an activity: a local one raises it bare, a regular one wraps it."""
     if is_cancelled_exception(error):
         raise error
-    return error.cause or error
+    return error.cause or error if isinstance(error, ActivityError) else error
 
 
 def _sentence(cause: BaseException) -> str:

@@ -107,6 +107,11 @@ class Shop:
         answer = await self.control("GET", "/deliveries")
         return list(answer["data"])
 
+    async def completed_event(self, session_id: str) -> str:
+        """The ID of the event that told of a session's completion."""
+        events = await self.stripe.v1.events.list_async({"type": "checkout.session.completed"})
+        return next(event.id for event in events.data if event.data.object["id"] == session_id)
+
     async def control(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Calls the emulator's control API."""
         answer = await self._control.request(method, path, json=body)

@@ -4,13 +4,16 @@ a real Temporal server; workers start and stop as the test says."""
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
-from temporalio.client import Client, WorkflowHandle
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from api.app import create_app
@@ -38,6 +41,10 @@ OPERATOR_TOKEN = "the-tests-own-operator-token"
 """What an operator sends."""
 
 
+async def _cannot_skip(_time: timedelta) -> None:
+    raise NotImplementedError("this world's Temporal server runs in real time")
+
+
 @dataclass
 class World:
     """Handles on everything that a test may look at or break."""
@@ -49,6 +56,8 @@ class World:
     api: httpx.AsyncClient
     carrier: httpx.AsyncClient
     inbox: httpx.AsyncClient
+    skip: Callable[[timedelta], Awaitable[None]] = field(default=_cannot_skip)
+    """Lets time pass, in a world whose Temporal server can skip it."""
 
     @property
     def fulfillments(self) -> Fulfillments:
@@ -88,10 +97,15 @@ class World:
             return await read_order(connection, session_id)
 
     async def steps(self, session_id: str) -> dict[str, StepView]:
-        """The steps of an order's workflow, by name."""
-        views = await self.workflow(session_id).query(
-            "steps", result_type=tuple[StepView, ...]
-        )
+        """The steps of an order's workflow, by name; none before it has started."""
+        try:
+            views = await self.workflow(session_id).query(
+                "steps", result_type=tuple[StepView, ...]
+            )
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return {}
+            raise
         return {view.step: view for view in views}
 
     async def step_in(self, session_id: str, state: str) -> StepView:
@@ -112,9 +126,20 @@ class World:
             update, decision, result_type=StepView
         )
 
+    async def refused(self, session_id: str, update: str, step: str) -> str:
+        """Sends an operator's update that is to be refused; returns why it was."""
+        with pytest.raises(WorkflowUpdateFailedError) as refusal:
+            await self.decide(session_id, update, step)
+        return str(refusal.value.cause)
+
     async def stock(self, sku: str) -> int:
         async with self.database.transaction() as connection:
             return (await read_stock(connection))[sku]
+
+    async def restock(self, sku: str, on_hand: int) -> None:
+        """Sets how many pieces are on hand."""
+        async with self.database.transaction() as connection:
+            await set_on_hand(connection, sku, on_hand)
 
     async def new_sku(self, on_hand: int = 100) -> str:
         """Puts a SKU of this test's own in stock."""
