@@ -92,7 +92,7 @@ class Cluster:
         if self._user:
             _make_system_user(self._user)
             _let_pass(self._data)
-            _let_pass(_binary("postgres"))
+            _let_run(_binary("postgres"))
         if (self._data / "PG_VERSION").exists():
             self._check_version()
             self._end_leftover()
@@ -199,3 +199,15 @@ def _let_pass(path: Path) -> None:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
             folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+
+
+def _let_run(program: Path) -> None:
+    """Lets other users run a program of the package when it was installed for its owner only."""
+    _let_pass(program)
+    if program.stat().st_mode & stat.S_IXOTH:
+        return
+    package = program.parent.parent.parent
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        for path in (folder, *folder.rglob("*")):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
