@@ -126,6 +126,16 @@ class Control:
         answer: dict[str, Any] = response.json()
         return answer
 
+    async def settled_deliveries(self) -> list[dict[str, Any]]:
+        """All deliveries, the newest first, once none is under way."""
+        deadline = time.monotonic() + 10
+        while True:
+            deliveries = await self.deliveries()
+            if all(one["state"] != "pending" for one in deliveries):
+                return deliveries
+            assert time.monotonic() < deadline, "deliveries are still under way"
+            await asyncio.sleep(0.02)
+
     async def deliveries(self) -> list[dict[str, Any]]:
         data: list[dict[str, Any]] = (await self.http.get("/_emulator/deliveries")).json()["data"]
         return data
