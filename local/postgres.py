@@ -190,7 +190,11 @@ def _make_system_user(name: str) -> None:
         pwd.getpwnam(name)
     except KeyError:
         command = ["useradd", "--system", "--user-group", "--no-create-home", name]
-        subprocess.run(command, check=True)  # noqa: S603 - our own words only
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words only
+        if done.returncode:
+            raise PartFailedError(
+                f"postgres: no system user could be made for it to run as: {done.stderr}"
+            ) from None
 
 
 def _let_pass(path: Path) -> None:

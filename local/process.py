@@ -73,15 +73,22 @@ class Process:
         """Starts the process without waiting for it to answer.
 
         Raises:
-            PartFailedError: the part could not be prepared.
+            PartFailedError: the part could not be prepared, or its program not be run.
         """
         if self._popen is not None:
             raise ValueError(f"{self.part.name} is running already")
-        self.part.prepare()
+        try:
+            self.part.prepare()
+            self._popen = self._spawn()
+        except OSError as error:
+            raise PartFailedError(f"{self.part.name} could not be started: {error}") from error
+        guard().watch(self._popen.pid, self.part.orphan_signal)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            self._popen = subprocess.Popen(
+            return subprocess.Popen(
                 list(self.part.argv),
                 env={**os.environ, **self.part.env},
                 cwd=self.part.cwd,
@@ -94,7 +101,6 @@ class Process:
                 group=self.part.user,
                 extra_groups=[] if self.part.user else None,
             )
-        guard().watch(self._popen.pid, self.part.orphan_signal)
 
     def output(self) -> str:
         """What it has written since it was started."""

@@ -45,6 +45,7 @@ PROGRAMS = {
         "print('ready', flush=True)\ntime.sleep(0.5)\nprint('out of ink', flush=True)\nsys.exit(3)"
     ),
     "unborn": "sys.exit('no such paper')",
+    "uninstalled": "",
     "command": "note('done')",
     "failing-command": "sys.exit('cannot migrate')",
 }
@@ -54,9 +55,10 @@ def dummy(spec: str, folder: Path) -> Part:
     """One of the programs as a part."""
     name, _, program = spec.rpartition(":")
     code = PREAMBLE + PROGRAMS[program]
+    python = "/no/such/program" if program == "uninstalled" else sys.executable
     return Part(
         name=name or program,
-        argv=[sys.executable, "-c", code, name or program, str(folder / "events")],
+        argv=[python, "-c", code, name or program, str(folder / "events")],
         cwd=ROOT,
         ready=None if program.endswith("command") else lambda process: "ready" in process.output(),
         stop_timeout_s=1.0,

@@ -133,6 +133,7 @@ def test_dying_part_stops_all_others_and_shows_the_end_of_its_log(tmp_path: Path
     ("part", "message"),
     [
         ("unborn", "| no such paper"),
+        ("uninstalled", "uninstalled could not be started: [Errno 2]"),
         ("failing-command", "| cannot migrate"),
         ("silent", "silent did not answer within 2 s"),
     ],
