@@ -203,13 +203,24 @@ async def open_world(
             (create_app(settings), "api"),
         ):
             await stack.enter_async_context(serving(app, ports[name]))
-        success_url = f"{url['api']}/after-checkout?session_id={{CHECKOUT_SESSION_ID}}"
-        shop = Shop(url["stripe"], API_KEY, success_url)
+        yield await stack.enter_async_context(attached_world(settings, client, url["inbox"]))
+
+
+@asynccontextmanager
+async def attached_world(
+    settings: Settings, client: Client, inbox_url: str
+) -> AsyncIterator[World]:
+    """Handles on parts that run already, here or in processes of their own."""
+    api_key = settings.stripe_api_key.get_secret_value()
+    success_url = f"{settings.public_url}/after-checkout?session_id={{CHECKOUT_SESSION_ID}}"
+    async with AsyncExitStack() as stack:
+        shop = Shop(settings.stripe_api_base, api_key, success_url)
         stack.push_async_callback(shop.close)
-        database = await stack.enter_async_context(Database(database_url))
+        database = Database(settings.database_url.get_secret_value())
+        await stack.enter_async_context(database)
         clients = [
-            await stack.enter_async_context(httpx.AsyncClient(base_url=url[name], timeout=30))
-            for name in ("api", "carrier", "inbox")
+            await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
+            for url in (settings.public_url, settings.carrier_url, inbox_url)
         ]
         yield World(settings, client, database, shop, *clients)
 
