@@ -49,6 +49,7 @@ def create_app(config: EmulatorConfig) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         prepare()
+        emulator.resume_deliveries()
         running = asyncio.create_task(emulator.run())
         try:
             yield

@@ -15,6 +15,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
 
+from .compatibility import event_at
 from .config import API_VERSION
 from .errors import resource_missing
 from .ids import new_id
@@ -75,7 +76,7 @@ class Delivery:
     def body(self) -> bytes:
         """The event as this target gets it."""
         version = self.target.api_version or API_VERSION
-        return json.dumps(self.event | {"api_version": version}).encode()
+        return json.dumps(event_at(self.event, version)).encode()
 
     def summary(self) -> dict[str, Any]:
         """The delivery as the control API and the dashboard show it."""

@@ -96,6 +96,13 @@ class Emulator:
             self.store.load(data["accounts"])
             self.schedule.load(data["schedule"])
 
+    def resume_deliveries(self) -> None:
+        """Deliver again what no endpoint had accepted when the snapshot was written."""
+        for account in self.store.accounts():
+            for event in reversed(list(account.newest_first("event"))):
+                if event["pending_webhooks"]:
+                    self.deliveries.dispatch(event)
+
     def save(self) -> None:
         """Write the snapshot file, whole or not at all."""
         path = self.config.snapshot

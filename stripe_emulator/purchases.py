@@ -57,12 +57,14 @@ def pay(
 ) -> StripeObject:
     """Pay an open session as the order says: method, number, email, name, phone, address.
 
-    Answers the `checkout.session.completed` event.
+    `presentment`, with an amount in minor units and a currency, is what a buyer of another
+    country saw: see "Adaptive Pricing" in Stripe's documentation. Answers the
+    `checkout.session.completed` event.
 
     Raises:
         StripeError: As `complete` does.
     """
-    address = order.get("address") or DEFAULT_ADDRESS
+    address = order.get("address") or _default_address(session)
     name = order.get("name") or DEFAULT_NAME
     known = session["customer_details"] or {}
     buyer = Buyer(
@@ -74,9 +76,21 @@ def pay(
         shipping_address=address,
         custom_fields=order.get("custom_fields", {}),
     )
+    if "presentment" in order:
+        session["presentment_details"] = {
+            "presentment_amount": order["presentment"]["amount"],
+            "presentment_currency": order["presentment"]["currency"],
+        }
     billing = billing_details({"email": buyer.email, "name": name, "address": address})
     method = method_for(session, order.get("method", CARD), billing, order.get("number"))
     return complete(emulator, account, session, method, buyer)
+
+
+def _default_address(session: StripeObject) -> StripeObject:
+    """An address in a country that the session ships to."""
+    collection = session["shipping_address_collection"]
+    countries = collection["allowed_countries"] if collection else ["US"]
+    return DEFAULT_ADDRESS if "US" in countries else {**DEFAULT_ADDRESS, "country": countries[0]}
 
 
 def purchase(

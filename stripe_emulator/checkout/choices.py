@@ -53,7 +53,7 @@ def choose(account: Account, session: StripeObject, choices: Choices) -> None:
     if choices.promotion_code:
         if not session["allow_promotion_codes"]:
             raise invalid("This session takes no promotion codes", "promotion_code")
-        set_promotion_code(session, find_promotion_code(account, choices.promotion_code))
+        set_promotion_code(account, session, find_promotion_code(account, choices.promotion_code))
     if choices.shipping_option is not None:
         apply_shipping_option(account, session, choices.shipping_option)
     compute(account, session)

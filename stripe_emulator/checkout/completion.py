@@ -13,6 +13,7 @@ from ..payments.methods import full_address
 from ..resources.customers import add_customer
 from ..store import Account, StripeObject
 from .custom_fields import answer
+from .limits import count_use
 from .sessions import customer_details
 from .subscriptions import complete_setup, complete_subscription
 
@@ -76,8 +77,18 @@ def complete(
         complete_subscription(emulator, account, session, method)
     else:
         complete_setup(emulator, account, session, method)
-    session |= {"status": "complete", "url": None}
+    session |= {"status": "complete", "url": None, "consent": _consent(session)}
+    count_use(account, session)
     return emulator.emit(account, "checkout.session.completed", session)
+
+
+def _consent(session: StripeObject) -> StripeObject | None:
+    """Who pays has agreed to the terms that the page shows beside the button."""
+    asked = session["consent_collection"]
+    if asked is None:
+        return None
+    required = asked["terms_of_service"] == "required"
+    return {"promotions": None, "terms_of_service": "accepted" if required else None}
 
 
 def _collect(session: StripeObject, buyer: Buyer) -> None:

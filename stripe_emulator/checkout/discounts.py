@@ -3,6 +3,7 @@
 from ..errors import invalid
 from ..params import Params
 from ..store import Account, StripeObject
+from .limits import require_usable
 
 
 def apply_discounts(account: Account, session: StripeObject, sent: list[Params]) -> None:
@@ -18,9 +19,10 @@ def apply_discounts(account: Account, session: StripeObject, sent: list[Params])
             code = account.get(
                 "promotion_code", discount["promotion_code"], "discounts[0][promotion_code]"
             )
-            set_promotion_code(session, code)
+            set_promotion_code(account, session, code)
         elif discount.get("coupon"):
             coupon = account.get("coupon", discount["coupon"], "discounts[0][coupon]")
+            require_usable(account, coupon["id"])
             session["_coupon"] = coupon["id"]
             session["discounts"] = [{"coupon": coupon["id"], "promotion_code": None}]
 
@@ -37,8 +39,13 @@ def find_promotion_code(account: Account, text: str) -> StripeObject:
     raise invalid("This code is invalid.", "promotion_code")
 
 
-def set_promotion_code(session: StripeObject, code: StripeObject) -> None:
-    """Put a promotion code on the session."""
+def set_promotion_code(account: Account, session: StripeObject, code: StripeObject) -> None:
+    """Put a promotion code on the session.
+
+    Raises:
+        StripeError: If its coupon is used up.
+    """
     coupon = code["promotion"]["coupon"]
+    require_usable(account, coupon)
     session["_coupon"] = coupon
     session["discounts"] = [{"coupon": None, "promotion_code": code["id"]}]

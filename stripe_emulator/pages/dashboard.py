@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from ..deliveries import Mode
 from ..emulator import Emulator
+from ..resources.webhook_endpoints import active_secrets
 from ..store import StripeObject
 from .templates import page
 
@@ -45,6 +46,11 @@ class DashboardPages:
         ]
         return page(
             "dashboard.html",
+            endpoints=[
+                {**endpoint, "secrets": active_secrets(endpoint)}
+                for endpoint in self._emulator.store.platform.newest_first("webhook_endpoint")
+            ],
+            listeners=list(self._emulator.listeners.values()),
             sessions=sessions,
             events=events,
             mode=self._emulator.deliveries.mode.value,

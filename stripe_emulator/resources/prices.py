@@ -121,8 +121,9 @@ def add_price(call: Call, params: Params) -> StripeObject:
 @operation("POST /v1/prices")
 def create(call: Call) -> StripeObject:
     """Create a price, and its product when `product_data` asks for one."""
-    if "tiers" in call.params:
-        raise invalid("This stand-in has no tiered prices", "tiers")
+    for name in ("tiers", "currency_options"):
+        if name in call.params:
+            raise invalid(f"This stand-in has no prices with `{name}`", name)
     return add_price(call, call.params)
 
 

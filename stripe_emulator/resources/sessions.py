@@ -3,6 +3,7 @@
 from ..checkout.completion import expire as expire_session
 from ..checkout.line_items import list_page
 from ..checkout.sessions import new_session
+from ..errors import invalid
 from ..operations import Call, operation
 from ..paging import in_range, page
 from ..store import StripeObject
@@ -23,8 +24,15 @@ def retrieve(call: Call) -> StripeObject:
 
 @operation("POST /v1/checkout/sessions/{session}")
 def modify(call: Call) -> StripeObject:
-    """Change the session's metadata."""
+    """Change the session's metadata.
+
+    Raises:
+        StripeError: For the rest of what Stripe can change, so that nothing is lost silently.
+    """
     session = retrieve(call)
+    for name in call.params:
+        if name not in {"metadata", "expand"}:
+            raise invalid(f"This stand-in cannot change `{name}` of a session", name)
     if "metadata" in call.params:
         merge_metadata(session, call.params["metadata"])
     return session

@@ -90,6 +90,31 @@ async def test_an_endpoint_gets_the_types_it_is_enabled_for(
     assert len(inbox.received) == 1
 
 
+async def test_an_endpoint_of_an_older_version_finds_shipping_where_it_was(
+    shop: Shop, client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    old = client.v1.webhook_endpoints.create(
+        {
+            "url": inbox.url,
+            "enabled_events": ["checkout.session.completed"],
+            "api_version": "2024-06-20",
+        }
+    )
+    session = shop.session(shipping_address_collection={"allowed_countries": ["DE"]})
+    await control.post(f"/sessions/{session.id}/pay", name="Jenny")
+    await inbox.wait_for_any()
+    sent = {
+        delivery["target"]: json.loads(delivery["request_body"])["data"]["object"]
+        for delivery in await control.settled_deliveries()
+        if delivery["type"] == "checkout.session.completed"
+    }
+    older = sent.pop(old.id)
+    [current] = sent.values()
+    assert older["shipping_details"] == current["collected_information"]["shipping_details"]
+    assert older["shipping_details"]["address"]["country"] == "DE"
+    assert "shipping_details" not in current
+
+
 async def test_events_of_a_connected_account_go_to_connect_endpoints_only(
     client: stripe.StripeClient, inbox: Inbox
 ) -> None:
@@ -194,6 +219,26 @@ async def test_a_snapshot_brings_sessions_and_scheduled_ends_back(
         await inbox.wait_for("checkout.session.async_payment_succeeded")
         assert client.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
         assert len(client.v1.webhook_endpoints.list().data) == 1
+
+
+async def test_undelivered_events_are_delivered_after_a_restart(
+    tmp_path: Path, inbox: Inbox, control: Control
+) -> None:
+    assert control is not None
+    config = EmulatorConfig(
+        api_key=API_KEY,
+        snapshot=tmp_path / "state.json",
+        webhook_url=inbox.url,
+        webhook_secret=SECRET,
+    )
+    inbox.statuses = [500]
+    with Server(create_app(config), free_port()) as server:
+        client = stripe.StripeClient(API_KEY, base_addresses={"api": server.url})
+        client.v1.products.create({"name": "x"})
+        await inbox.wait_for("product.created")
+    with Server(create_app(config), free_port()):
+        first, second = await inbox.wait_for("product.created", count=2)
+    assert first.event().id == second.event().id
 
 
 @pytest.mark.parametrize(

@@ -186,3 +186,140 @@ async def test_purchases_are_made_in_bulk(
     sessions = client.v1.checkout.sessions.list({"limit": 100}).data
     assert {s.id for s in sessions if s.payment_status == "paid"} == set(made["sessions"])
     assert not [t for t in inbox.types() if t == "checkout.session.completed"]
+
+
+async def test_a_coupon_and_a_link_end_when_they_are_used_up(
+    shop: Shop, client: stripe.StripeClient, control: Control
+) -> None:
+    coupon = client.v1.coupons.create(
+        {"amount_off": 500, "currency": "usd", "duration": "once", "max_redemptions": 1}
+    )
+    session = shop.session(discounts=[{"coupon": coupon.id}])
+    assert (session.amount_subtotal, session.amount_total) == (4000, 3500)
+    await control.post(f"/sessions/{session.id}/pay")
+    used = client.v1.coupons.retrieve(coupon.id)
+    assert (used.times_redeemed, used.valid) == (1, False)
+    with pytest.raises(stripe.InvalidRequestError, match="Coupon expired"):
+        shop.session(discounts=[{"coupon": coupon.id}])
+
+    link = client.v1.payment_links.create(
+        {
+            "line_items": [{"price": shop.price(), "quantity": 1}],
+            "restrictions": {"completed_sessions": {"limit": 1}},
+            "inactive_message": "Sold out",
+        }
+    )
+    visit = await control.http.get(link.url)
+    await control.post(f"/sessions/{visit.headers['location'].rpartition('/')[2]}/pay")
+    assert client.v1.payment_links.retrieve(link.id).active is False
+    assert "Sold out" in (await control.http.get(link.url)).text
+
+
+async def test_a_discount_to_nothing_needs_no_payment(
+    shop: Shop, client: stripe.StripeClient, control: Control
+) -> None:
+    coupon = client.v1.coupons.create({"percent_off": 100, "duration": "once"})
+    session = shop.session(discounts=[{"coupon": coupon.id}])
+    paid = (await control.post(f"/sessions/{session.id}/pay"))["session"]
+    assert (paid["status"], paid["payment_status"]) == ("complete", "no_payment_required")
+    assert paid["payment_intent"] is None
+
+
+def test_a_discount_is_spread_over_the_items_to_the_last_cent(shop: Shop) -> None:
+    client = shop.client
+    coupon = client.v1.coupons.create({"amount_off": 100, "currency": "usd", "duration": "once"})
+    session = shop.session(
+        line_items=[{"price": shop.price(333), "quantity": 1} for _ in range(3)],
+        discounts=[{"coupon": coupon.id}],
+        expand=["line_items"],
+    )
+    assert session.line_items is not None
+    assert [item.amount_discount for item in session.line_items.data] == [34, 33, 33]
+    assert session.amount_total == sum(item.amount_total for item in session.line_items.data) == 899
+
+
+@pytest.mark.parametrize(
+    ("tax_behavior", "total", "tax"), [("exclusive", 1100, 100), ("inclusive", 1000, 90)]
+)
+def test_the_stub_tax_is_on_top_or_within(
+    tax_behavior: str, total: int, tax: int, shop: Shop
+) -> None:
+    session = shop.session(
+        automatic_tax={"enabled": True},
+        line_items=[
+            {
+                "price_data": {
+                    "currency": "usd",
+                    "unit_amount": 1000,
+                    "tax_behavior": tax_behavior,
+                    "product_data": {"name": "x"},
+                },
+                "quantity": 1,
+            }
+        ],
+    )
+    assert session.total_details is not None
+    assert (session.amount_total, session.total_details.amount_tax) == (total, tax)
+
+
+async def test_what_a_buyer_in_another_currency_saw_is_kept(
+    shop: Shop, client: stripe.StripeClient, control: Control
+) -> None:
+    session = shop.session()
+    seen = {"amount": 3700, "currency": "eur"}
+    await control.post(f"/sessions/{session.id}/pay", presentment=seen)
+    details = client.v1.checkout.sessions.retrieve(session.id).presentment_details
+    assert details is not None
+    assert (details.presentment_amount, details.presentment_currency) == (3700, "eur")
+
+
+def test_an_embedded_session_returns_to_its_return_url(
+    shop: Shop, client: stripe.StripeClient, base_url: str
+) -> None:
+    everything: dict[str, object] = {
+        "ui_mode": "embedded_page",
+        "return_url": "https://example.com/return?session_id={CHECKOUT_SESSION_ID}",
+        "line_items": [{"price": shop.price(), "quantity": 1}],
+        "mode": "payment",
+    }
+    session = client.v1.checkout.sessions.create(everything)  # type: ignore[arg-type]
+    assert session.url is None
+    assert session.client_secret is not None
+    form = {
+        "action": "pay",
+        "email": "a@example.com",
+        "card_number": "4242424242424242",
+        "expiry": "1/30",
+    }
+    paid = httpx.post(f"{base_url}/c/pay/{session.id}", data=form, timeout=15)
+    assert paid.headers["location"] == f"https://example.com/return?session_id={session.id}"
+
+
+def test_metadata_of_a_session_changes_and_other_changes_are_refused(
+    shop: Shop, client: stripe.StripeClient
+) -> None:
+    session = shop.session(metadata={"a": "1"})
+    changed = client.v1.checkout.sessions.update(session.id, {"metadata": {"b": "2"}})
+    assert changed.metadata is not None
+    assert changed.metadata.to_dict() == {"a": "1", "b": "2"}
+    with pytest.raises(stripe.InvalidRequestError, match="cannot change"):
+        client.v1.checkout.sessions.update(
+            session.id, {"shipping_options": [{"shipping_rate": "shr_1"}]}
+        )
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"line_items": []}, "line_items"),
+        ({"success_url": "example.com"}, "Not a valid URL"),
+        ({"expires_at": 1}, "at least 30 minutes"),
+        ({"mode": "subscription"}, "at least one recurring price"),
+        ({"ui_mode": "embedded_page"}, "can't be used"),
+    ],
+)
+def test_contradicting_parameters_are_refused(
+    params: dict[str, object], message: str, shop: Shop
+) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match=message):
+        shop.session(**params)
