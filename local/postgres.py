@@ -167,11 +167,16 @@ def embedded_postgres(folder: Path | None = None) -> Iterator[str]:
     Raises:
         PartFailedError: the server could not start; the message tells why.
     """
-    with tempfile.TemporaryDirectory(prefix="postgres-") as temporary:
-        folder = folder or Path(temporary)
-        cluster = Cluster(folder, free_port())
-        with running(cluster.part(), folder / "log"):
-            yield cluster.url
+    if folder is None:
+        with (
+            tempfile.TemporaryDirectory(prefix="postgres-") as temporary,
+            embedded_postgres(Path(temporary)) as url,
+        ):
+            yield url
+        return
+    cluster = Cluster(folder, free_port())
+    with running(cluster.part(), folder / "log"):
+        yield cluster.url
 
 
 def _binary(name: str) -> Path:

@@ -22,11 +22,9 @@ START_TIMEOUT_S = 90.0
 
 
 class Stack:
-    """The parts of `make up` in a folder of their own, started and stopped by name.
+    """The parts of `make up` in a temporary folder, started and stopped by name.
 
     Args:
-        folder: keeps the data; None uses a temporary folder. (Not pytest's tmp_path when run
-            as root: see `local.postgres.embedded_postgres`.)
         parts: the names of the parts to run; None runs all. The others' ports stay reserved
             in `environment` for whatever the caller runs there.
 
@@ -35,17 +33,17 @@ class Stack:
         urls: where people and clients find the parts, by name.
     """
 
-    def __init__(self, folder: Path | None = None, parts: Collection[str] | None = None) -> None:
+    def __init__(self, parts: Collection[str] | None = None) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="stack-")
-        self.folder = folder or Path(self._temporary.name)
-        blueprint = draw(_free_settings(self.folder))
+        folder = Path(self._temporary.name)
+        blueprint = draw(_free_settings(folder))
         self.environment = blueprint.environment
         self.urls = blueprint.urls
         stages = [
             [part for part in stage if parts is None or part.name in parts]
             for stage in blueprint.stages
         ]
-        self._supervisor = Supervisor(stages, self.folder / "logs", START_TIMEOUT_S)
+        self._supervisor = Supervisor(stages, folder / "logs", START_TIMEOUT_S)
 
     async def __aenter__(self) -> Self:
         try:
