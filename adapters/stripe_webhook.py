@@ -38,7 +38,7 @@ def verify_event(body: bytes, signature: str | None, secrets: Sequence[str]) -> 
 def _read(payload: str) -> StripeEvent:
     try:
         data = json.loads(payload)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidWebhookError("the body is not JSON") from error
     if not isinstance(data, dict) or data.get("object") != "event":
         raise InvalidWebhookError("the body is not a snapshot event")

@@ -1,7 +1,7 @@
 """Runs ASGI applications on real ports inside the test's own event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -16,19 +16,25 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, port: int) -> AsyncIterator[str]:
-    """Serves an application on a port of 127.0.0.1; yields its URL."""
-    server = _Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, ws="none", lifespan="on")
-    )
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        if task.done():
-            task.result()
-            raise RuntimeError(f"the server on port {port} ended before it began")
-        await asyncio.sleep(0.005)
+async def serving(apps: Mapping[int, ASGIApp]) -> AsyncIterator[None]:
+    """Serves applications, each on its port of 127.0.0.1, for as long as the block."""
+    servers = [
+        _Server(
+            uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, ws="none", lifespan="on")
+        )
+        for port, app in apps.items()
+    ]
+    tasks = [asyncio.create_task(server.serve()) for server in servers]
     try:
-        yield f"http://127.0.0.1:{port}"
+        while not all(server.started for server in servers):
+            for task in tasks:
+                if task.done():
+                    task.result()
+                    raise RuntimeError("a server ended before it began")
+            await asyncio.sleep(0.005)
+        yield
     finally:
-        server.should_exit = True
-        await task
+        # All at once: each takes two ticks of a tenth of a second to notice.
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*tasks)

@@ -195,15 +195,14 @@ async def open_world(
             time_scale=10,
         )
     )
-    async with AsyncExitStack() as stack:
-        for app, name in (
-            (emulator, "stripe"),
-            (create_carrier(folder / "carrier.sqlite"), "carrier"),
-            (create_inbox(folder / "inbox", ports["smtp"]), "inbox"),
-            (create_app(settings), "api"),
-        ):
-            await stack.enter_async_context(serving(app, ports[name]))
-        yield await stack.enter_async_context(attached_world(settings, client, url["inbox"]))
+    apps = {
+        ports["stripe"]: emulator,
+        ports["carrier"]: create_carrier(folder / "carrier.sqlite"),
+        ports["inbox"]: create_inbox(folder / "inbox", ports["smtp"]),
+        ports["api"]: create_app(settings),
+    }
+    async with serving(apps), attached_world(settings, client, url["inbox"]) as world:
+        yield world
 
 
 @asynccontextmanager

@@ -1,0 +1,99 @@
+"""What the landing page shows to whom, and what it does not start."""
+
+import pytest
+
+from tests.harness.shop import ACCESS
+from tests.harness.world import World
+
+
+@pytest.mark.parametrize(
+    "session_id",
+    [
+        "",
+        "{CHECKOUT_SESSION_ID}",
+        "cs_test_",
+        "cs_test_a1b2c3d4e5f6g7h8i9j0UnknownToStripe",
+        "cs_live_a1b2c3d4e5f6g7h8i9j0OfTheOtherMode",
+        "pi_123456789",
+        "cs_test_../../../etc/passwd",
+        "<script>alert(1)</script>",
+        "cs_test_" + "a" * 5000,
+        "cs_test_abcdefgh\n",
+        "cs_test_\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668",
+    ],
+)
+async def test_a_session_id_that_is_not_ours_gets_a_friendly_404_and_starts_nothing(
+    world: World, session_id: str
+) -> None:
+    page = await world.api.get("/after-checkout", params={"session_id": session_id})
+    assert page.status_code == 404
+    assert "We could not find this order" in page.text
+    assert "<script>alert" not in page.text
+    if session_id:
+        assert await world.steps(session_id) == {}
+        if "\n" not in session_id:
+            assert await world.order_or_none(session_id) is None
+
+
+async def test_a_session_of_another_account_is_not_found(world: World) -> None:
+    price = await world.shop.price(ACCESS)
+    session_id = await world.shop.checkout(price)
+    await world.shop.control(
+        "POST", "/faults", {"path": session_id, "method": "GET", "status": 404, "count": 1}
+    )
+    page = await world.api.get("/after-checkout", params={"session_id": session_id})
+    assert page.status_code == 404
+
+
+async def test_without_a_session_id_there_is_no_order(world: World) -> None:
+    assert (await world.api.get("/after-checkout")).status_code == 404
+
+
+async def test_an_unfinished_checkout_leads_back_to_the_payment_and_starts_nothing(
+    world: World,
+) -> None:
+    session_id = await world.shop.checkout(await world.shop.price(ACCESS))
+    page = await world.api.get("/after-checkout", params={"session_id": session_id})
+    assert page.status_code == 200
+    assert "This checkout is not finished" in page.text
+    session = await world.shop.stripe.v1.checkout.sessions.retrieve_async(session_id)
+    assert f'href="{session.url}"' in page.text
+    assert await world.steps(session_id) == {}
+
+
+async def test_the_page_is_neither_stored_nor_framed_nor_told_of(world: World) -> None:
+    page = await world.api.get("/after-checkout", params={"session_id": "x"})
+    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+
+async def test_names_from_outside_are_escaped(world: World) -> None:
+    async with world.worker():
+        price = await world.shop.price(ACCESS, name="<img src=x onerror=alert(1)>")
+        session_id = await world.shop.checkout(price)
+        await world.shop.pay(session_id)
+        await world.result(session_id)
+        page = await world.api.get("/after-checkout", params={"session_id": session_id})
+    assert "<img" not in page.text
+    assert "&lt;img src=x" in page.text
+    [mail] = await world.mails()
+    assert "<img" not in mail["html"]
+
+
+async def test_without_a_worker_the_page_comes_within_its_bound(world: World) -> None:
+    session_id = await world.shop.buy(ACCESS)
+    page = await world.api.get("/after-checkout", params={"session_id": session_id})
+    assert page.status_code == 503
+    assert 'http-equiv="refresh"' in page.text
+    assert page.elapsed.total_seconds() < 8
+
+
+async def test_while_stripe_is_away_the_page_asks_for_a_moment(world: World) -> None:
+    await world.shop.deliveries("drop")
+    session_id = await world.shop.buy(ACCESS)
+    await world.shop.control("POST", "/faults", {"path": session_id, "status": 500, "count": 1})
+    page = await world.api.get("/after-checkout", params={"session_id": session_id})
+    assert page.status_code == 503
+    assert await world.steps(session_id) == {}

@@ -1,0 +1,59 @@
+"""`GET /orders/{session_id}` and the probes."""
+
+import json
+
+from tests.harness.shop import ACCESS, shipment
+from tests.harness.world import OPERATOR_TOKEN, World
+
+BEARER = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+
+
+async def test_an_order_is_told_to_who_knows_the_token(world: World) -> None:
+    sku = await world.new_sku()
+    async with world.worker():
+        session_id = await world.shop.buy(ACCESS, shipment(sku), client_reference_id="cart-7")
+        await world.result(session_id)
+    answer = await world.api.get(f"/orders/{session_id}", headers=BEARER)
+    assert answer.status_code == 200
+    order = answer.json()
+    assert order["session_id"] == session_id
+    assert order["state"] == "fulfilled"
+    assert order["payment_status"] == "paid"
+    assert order["total"] == {"amount_minor": 3998, "currency": "usd"}
+    assert order["customer_email"] == "jo@example.com"
+    assert order["client_reference_id"] == "cart-7"
+    assert order["shipping_address"]["postal_code"] == "62701"
+    assert [
+        (item["kind"], item["state"]) for line in order["lines"] for item in line["fulfillments"]
+    ] == [("access", "fulfilled"), ("shipment", "fulfilled")]
+
+
+async def test_without_the_token_nothing_is_told(world: World) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}):
+        answer = await world.api.get("/orders/cs_test_anything", headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_an_unknown_order_is_not_found(world: World) -> None:
+    answer = await world.api.get("/orders/cs_test_unknown", headers=BEARER)
+    assert answer.status_code == 404
+
+
+async def test_no_answer_of_the_order_api_holds_the_stripe_key(world: World) -> None:
+    async with world.worker():
+        session_id = await world.shop.buy(ACCESS)
+        await world.result(session_id)
+    answer = await world.api.get(f"/orders/{session_id}", headers=BEARER)
+    assert "sk_test_" not in json.dumps(answer.json())
+
+
+async def test_probes_answer(world: World) -> None:
+    assert (await world.api.get("/healthz")).json() == {"status": "ok"}
+    assert (await world.api.get("/readyz")).json() == {"status": "ok"}
+
+
+async def test_the_api_documentation_needs_no_other_host(world: World) -> None:
+    page = (await world.api.get("/docs")).text
+    assert "https://" not in page
+    assert (await world.api.get("/static-offline-docs/swagger-ui-bundle.js")).status_code == 200
