@@ -71,20 +71,17 @@ def read_catalog(path: Path | None) -> Catalog:
 
 @contextlib.asynccontextmanager
 async def assembled_worker(
-    settings: Settings, client: Client, *, runner: WorkflowRunner | None = None
+    settings: Settings, client: Client, catalog: Catalog, *, runner: WorkflowRunner | None = None
 ) -> AsyncIterator[Worker]:
     """A worker that is ready to run, with its adapters open for as long as the block.
 
     Args:
         settings: Where everything is.
         client: A connection to the Temporal server.
+        catalog: What each product fulfills.
         runner: How workflows run. By default without Temporal's sandbox, which costs a third
             of the worker's time; the tests run the same workflows inside it.
-
-    Raises:
-        CatalogError: The catalog cannot be used.
     """
-    catalog = read_catalog(settings.catalog_file)
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             Database(settings.database_url.get_secret_value())
@@ -151,13 +148,13 @@ async def _connect_patiently(settings: Settings) -> Client:
             await asyncio.sleep(RECONNECT_DELAY_S)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, catalog: Catalog) -> None:
     loop = asyncio.get_running_loop()
     serving = asyncio.current_task()
     for stop in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop, serving.cancel if serving else loop.stop)
     client = await _connect_patiently(settings)
-    async with assembled_worker(settings, client) as worker, worker:
+    async with assembled_worker(settings, client, catalog) as worker, worker:
         logger.info("listening on task queue %s", settings.temporal_task_queue)
         await asyncio.Event().wait()
 
@@ -168,10 +165,11 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = load(Settings)
     try:
-        with contextlib.suppress(asyncio.CancelledError):
-            uvloop.run(_serve(settings))
+        catalog = read_catalog(settings.catalog_file)
     except CatalogError as error:
         sys.exit(f"CATALOG_FILE: {error.message}")
+    with contextlib.suppress(asyncio.CancelledError):
+        uvloop.run(_serve(settings, catalog))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from stripe_emulator import EmulatorConfig
 from stripe_emulator import create_app as create_emulator
 from tests.harness.serving import serving
 from tests.harness.shop import Shop
-from worker import assembled_worker
+from worker import assembled_worker, read_catalog
 from workflows.client import Fulfillments
 from workflows.contract import FulfillmentResult, OperatorDecision, StepView
 
@@ -64,11 +64,11 @@ class World:
         return Fulfillments(self.client, self.settings.temporal_task_queue)
 
     @asynccontextmanager
-    async def worker(self, settings: Settings | None = None) -> AsyncIterator[None]:
+    async def worker(self) -> AsyncIterator[None]:
         """Runs a worker, inside Temporal's sandbox, for as long as the block."""
-        async with assembled_worker(
-            settings or self.settings, self.client, runner=SandboxedWorkflowRunner()
-        ) as worker:
+        catalog = read_catalog(self.settings.catalog_file)
+        runner = SandboxedWorkflowRunner()
+        async with assembled_worker(self.settings, self.client, catalog, runner=runner) as worker:
             async with worker:
                 yield
 

@@ -1,0 +1,98 @@
+"""Both halves refuse to start on what is missing or unsafe, in one line per problem."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from settings import Settings, load
+
+ROOT = Path(__file__).parent.parent.parent
+GOOD = {
+    "STRIPE_API_KEY": "sk_test_1234567890",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_1,whsec_2",
+    "DATABASE_URL": "postgresql://user:secret@127.0.0.1:1/orders",
+    "SMTP_URL": "smtp://127.0.0.1:1",
+    "MAIL_FROM": "shop@example.com",
+    "CARRIER_URL": "http://127.0.0.1:1",
+    "PUBLIC_URL": "http://127.0.0.1:4242",
+    "OPERATOR_TOKEN": "0123456789abcdef",
+}
+API = ["-c", "from api.app import create_app; create_app()"]
+WORKER = ["worker.py"]
+
+
+def _complaints(program: list[str], folder: Path, **environment: str) -> list[str]:
+    """Starts a program on its settings alone; returns what it printed before it gave up."""
+    done = subprocess.run(
+        [sys.executable, *([str(ROOT / program[0])] if program == WORKER else program)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("program", [API, WORKER], ids=["api", "worker"])
+def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Path) -> None:
+    assert _complaints(program, tmp_path) == [
+        "Settings are missing or unsafe:",
+        "  DATABASE_URL: missing",
+        "  STRIPE_API_KEY: missing",
+        "  SMTP_URL: missing",
+        "  MAIL_FROM: missing",
+        "  CARRIER_URL: missing",
+        "  PUBLIC_URL: missing",
+        "  OPERATOR_TOKEN: missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"STRIPE_API_KEY": "pk_test_1"}, "STRIPE_API_KEY: must be a secret or restricted key"),
+        ({"STRIPE_WEBHOOK_SECRETS": "secret"}, "STRIPE_WEBHOOK_SECRETS: each signing secret"),
+        ({"DATABASE_URL": "sqlite://x"}, "DATABASE_URL: must be a postgresql:// URL"),
+        ({"SMTP_URL": "mail.example.com"}, "SMTP_URL: must be smtp://"),
+        ({"CARRIER_URL": "ftp://x"}, "CARRIER_URL: must be an http:// or https:// URL"),
+        ({"OPERATOR_TOKEN": "short"}, "OPERATOR_TOKEN: must have at least 16 characters"),
+        ({"PORT": "99999"}, "PORT: Input should be less than or equal to 65535"),
+        ({"STRIPE_API_BASE": "http://stripe.example.com"}, "STRIPE_API_BASE: plain http"),
+        ({"STRIPE_API_KEY": "sk_live_1"}, "PUBLIC_URL: live orders need https"),
+        (
+            {"STRIPE_API_KEY": "rk_live_1", "STRIPE_API_BASE": "http://127.0.0.1:12111"},
+            "STRIPE_API_KEY: a live key is never sent to a local stand-in",
+        ),
+    ],
+)
+def test_an_unsafe_setting_is_refused(
+    change: dict[str, str], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**GOOD, **change}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as refusal:
+        load(Settings)
+    lines = str(refusal.value).splitlines()
+    assert len(lines) == 2
+    assert complaint in lines[1]
+    assert "secret@" not in str(refusal.value)
+
+
+def test_the_api_needs_a_webhook_secret(tmp_path: Path) -> None:
+    [line] = _complaints(API, tmp_path, **{**GOOD, "STRIPE_WEBHOOK_SECRETS": ""})
+    assert line.startswith("STRIPE_WEBHOOK_SECRETS: missing")
+
+
+def test_the_worker_refuses_a_broken_catalog(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.toml"
+    file.write_text('[products.p]\nfulfillment = "teleport"')
+    [line] = _complaints(WORKER, tmp_path, **GOOD, CATALOG_FILE=str(file))
+    assert line == "CATALOG_FILE: p: unknown kind 'teleport'; known: access, shipment, manual"
+
