@@ -1,0 +1,93 @@
+"""Runs the benchmark and prints its tables: `python -m benchmarks.run [--quick]`."""
+
+import argparse
+import sys
+from contextlib import AsyncExitStack
+
+import uvloop
+from rich.console import Console
+
+from benchmarks.bare import Bare, bare_worker
+from benchmarks.cpu import CpuMeter
+from benchmarks.machine import describe_machine
+from benchmarks.outside import Outside
+from benchmarks.report import print_machine, print_results
+from benchmarks.rounds import FULL, QUICK, Contestant, Size, run_rounds
+from benchmarks.service import Service
+from benchmarks.watch import Watch
+from local.stack import Stack
+from settings import Settings
+from workflows.client import connect
+
+STAND_INS = ("stripe", "carrier", "inbox")
+
+
+class WrongResultError(Exception):
+    """The orders were not each fulfilled once, so the figures mean nothing."""
+
+
+async def bench(size: Size, console: Console) -> None:
+    """Starts a stack of its own, measures, checks, and prints.
+
+    Raises:
+        WrongResultError: An effect is missing, or there twice.
+    """
+    console.print("Starting the stack")
+    async with AsyncExitStack() as exits:
+        stack = await exits.enter_async_context(Stack())
+        settings = Settings.model_validate(
+            {name.lower(): value for name, value in stack.environment.items()}
+        )
+        address, namespace = settings.temporal_address, settings.temporal_namespace
+        client = await connect(address, namespace)
+        service = await exits.enter_async_context(Service(settings))
+        outside = await exits.enter_async_context(Outside(settings, stack.urls["Mail inbox"]))
+        logs = stack.log("worker").parent
+        bare_pid = exits.enter_context(bare_worker(address, namespace, logs / "bare.log"))
+
+        console.print(f"Preparing {size.orders} paid Checkout Sessions")
+        session_id = await service.sell(size.orders)
+        await outside.slow_down()
+        outside_times = await outside.measure(session_id)
+        print_machine(console, await describe_machine(client, settings, logs))
+
+        def meter(worker_pid: int) -> CpuMeter:
+            return CpuMeter(
+                {
+                    "Temporal server": [stack.pid("temporal")],
+                    "worker": [worker_pid],
+                    "API": [stack.pid("api")],
+                    "PostgreSQL": [stack.pid("postgres")],
+                    "stand-ins": [stack.pid(name) for name in STAND_INS],
+                }
+            )
+
+        watch = Watch(client)
+        results = await run_rounds(
+            Contestant(service.submit, meter(stack.pid("worker")), watch),
+            Contestant(Bare(client).submit, meter(bare_pid), watch),
+            size,
+            console.print,
+        )
+        parcels, mails = await outside.parcels(), await outside.mails()
+    print_results(console, results, outside_times)
+    console.print(f"{size.orders} orders, {parcels} parcels, {mails} mails")
+    if not size.orders == parcels == mails:
+        raise WrongResultError("not every order was fulfilled exactly once")
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round, to see it work")
+    arguments = parser.parse_args()
+    try:
+        uvloop.run(
+            bench(QUICK if arguments.quick else FULL, Console(highlight=False, soft_wrap=True))
+        )
+    except WrongResultError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

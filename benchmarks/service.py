@@ -1,0 +1,111 @@
+"""The product: orders are sold at the Stripe emulator and handed in as signed webhooks."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import httpx
+import stripe
+
+from benchmarks.pace import Submitted
+from database.engine import Database
+from database.stock import set_on_hand
+from settings import Settings
+
+PRODUCT = "prod_SampleBook"
+"""A bundle of the sample shop: it gives access, and is shipped."""
+SKU = "BOOK-PRINT"
+EXPANDED = ["line_items.data.price.product", "payment_intent"]
+"""What the product asks for with a session."""
+COMPLETED = "checkout.session.completed"
+PAGE_SIZE = 100
+DUPLICATE_EVERY = 10
+"""Each tenth webhook is delivered twice, both at the same moment."""
+
+
+class Service:
+    """A load generator in front of the API.
+
+    Args:
+        settings: Where everything is.
+    """
+
+    name = "ours"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._secret = settings.stripe_webhook_secrets[0].get_secret_value()
+        self._http = httpx.AsyncClient(
+            timeout=60, trust_env=False, limits=httpx.Limits(max_connections=None)
+        )
+        self._stripe_http = stripe.HTTPXClient()
+        self._stripe = stripe.StripeClient(
+            settings.stripe_api_key.get_secret_value(),
+            base_addresses={"api": settings.stripe_api_base},
+            http_client=self._stripe_http,
+        ).v1
+        self._webhooks: Iterator[tuple[int, tuple[str, str]]] = iter(())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+        await self._stripe_http.close_async()  # type: ignore[no-untyped-call]
+
+    async def sell(self, count: int) -> str:
+        """Has sessions paid without a webhook being sent, and keeps the webhooks to send.
+
+        Returns:
+            The ID of one of the sessions.
+        """
+        product = await self._stripe.products.retrieve_async(PRODUCT)
+        bought = await self._http.post(
+            f"{self._settings.stripe_api_base}/_emulator/purchases",
+            json={
+                "count": count,
+                "deliver": False,
+                "line_items": [{"price": product.default_price, "quantity": 1}],
+            },
+        )
+        bought.raise_for_status()
+        async with (
+            Database(self._settings.database_url.get_secret_value()) as database,
+            database.transaction() as connection,
+        ):
+            await set_on_hand(connection, SKU, count)
+        events = await self._stripe.events.list_async({"type": COMPLETED, "limit": PAGE_SIZE})
+        webhooks = [
+            (str(event.data.object["id"]), json.dumps(event.to_dict()))
+            async for event in events.auto_paging_iter()
+        ]
+        self._webhooks = iter(enumerate(webhooks))
+        return webhooks[0][0]
+
+    async def submit(self) -> Submitted:
+        """Sends the next order's webhook, some of them twice."""
+        number, (session_id, body) = next(self._webhooks)
+        signature = stripe.WebhookSignature.generate_signature_header(body, self._secret)
+        copies = 2 if number % DUPLICATE_EVERY == 0 else 1
+        sent_at = time.time()
+        acks_ms = await asyncio.gather(*(self._send(body, signature) for _ in range(copies)))
+        return Submitted(session_id, sent_at, tuple(acks_ms))
+
+    async def _send(self, body: str, signature: str) -> float:
+        """Sends one webhook; returns after how many milliseconds the 2xx was there."""
+        begun = time.perf_counter()
+        answer = await self._http.post(
+            f"{self._settings.public_url}/webhook",
+            content=body,
+            headers={"Stripe-Signature": signature, "Content-Type": "application/json"},
+        )
+        answer.raise_for_status()
+        return (time.perf_counter() - begun) * 1000
