@@ -1,8 +1,9 @@
 """Checks and converts request parameters by the types of Stripe's own SDK.
 
 `parameters.json` is generated from stripe-python's annotations. In it a type is one of
-`"string"`, `"integer"`, `"boolean"`, `"number"`, `"any"`, `{"enum": […]}`, `{"array": type}`,
-`{"map": type}`, `{"object": {name: type}, "required": […]}` or `{"one_of": [type, …]}`.
+`"string"`, `"integer"`, `"boolean"`, `"number"`, `"decimal"` (stays text), `"any"`,
+`{"enum": […]}`, `{"array": type}`, `{"map": type}`, `{"one_of": [type, …]}` or
+`{"object": {name: type}, "required": […]}`.
 
 Stripe's answers to wrong parameters are listed under "Error codes" in its API reference.
 """
@@ -127,8 +128,10 @@ def _scalar(shape: Shape, value: str, path: str) -> Any:  # noqa: ANN401 - JSON 
             return _BOOLEANS[value]
         if candidate in ("string", "any"):
             return value
-        if candidate == "number" and _NUMBER.fullmatch(value):
+        if candidate == "decimal" and _NUMBER.fullmatch(value):
             return value
+        if candidate == "number" and _NUMBER.fullmatch(value):
+            return float(value)
     raise _not_of(candidates, choices, value, path)
 
 
@@ -137,7 +140,7 @@ def _not_of(candidates: list[Shape], choices: list[list[str]], value: str, path:
         return invalid(f"Invalid integer: {value}", path, "parameter_invalid_integer")
     if "boolean" in candidates:
         return invalid(f"Invalid boolean: {value}", path)
-    if "number" in candidates:
+    if "number" in candidates or "decimal" in candidates:
         return invalid(f"Invalid decimal: {value}", path)
     named = [choice for allowed in choices for choice in allowed if choice]
     if named:

@@ -124,7 +124,8 @@ def _collect(session: StripeObject, buyer: Buyer) -> None:
 def _attach_customer(
     emulator: Emulator, account: Account, session: StripeObject, method: StripeObject
 ) -> None:
-    if session["customer"] is None and session["customer_creation"] == "always":
+    needed = session["customer_creation"] == "always" or session["mode"] == "subscription"
+    if session["customer"] is None and needed:
         details = session["customer_details"]
         customer = add_customer(
             emulator, account, {"email": details["email"], "name": details["name"]}

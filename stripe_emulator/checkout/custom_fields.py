@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from ..errors import invalid
+from ..errors import invalid, missing_parameter
 from ..params import Params
 from ..store import StripeObject
 
@@ -18,10 +18,13 @@ def new_fields(sent: list[Params]) -> list[StripeObject]:
     """Fields without answers yet.
 
     Raises:
-        StripeError: If there are more than three.
+        StripeError: If there are more than three, or a dropdown has no options.
     """
     if len(sent) > MAX_FIELDS:
         raise invalid(f"At most {MAX_FIELDS} custom fields are allowed.", "custom_fields")
+    for index, field in enumerate(sent):
+        if field["type"] == "dropdown" and not field.get("dropdown", {}).get("options"):
+            raise missing_parameter(f"custom_fields[{index}][dropdown][options]")
     return [_new(field) for field in sent]
 
 

@@ -135,9 +135,7 @@ def passed_through(params: Params) -> StripeObject:
         else None,
         "origin_context": params.get("origin_context"),
         "payment_method_collection": params.get("payment_method_collection", "if_required"),
-        "payment_method_options": params.get(
-            "payment_method_options", {"card": {"request_three_d_secure": "automatic"}}
-        ),
+        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
         "phone_number_collection": {
             "enabled": params.get("phone_number_collection", {}).get("enabled", False)
         },

@@ -27,7 +27,8 @@ def update(obj: StripeObject, params: Params, fields: Iterable[str]) -> StripeOb
     before = {name: obj[name] for name in (*fields, "metadata") if name in params}
     for name in fields:
         if name in params:
-            obj[name] = None if params[name] == "" else params[name]
+            empty: list[object] | None = [] if isinstance(obj[name], list) else None
+            obj[name] = empty if params[name] == "" else params[name]
     if "metadata" in params:
         merge_metadata(obj, params["metadata"])
     return {name: value for name, value in before.items() if obj[name] != value}

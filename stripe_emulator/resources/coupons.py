@@ -34,7 +34,7 @@ def create(call: Call) -> StripeObject:
             "max_redemptions": params.get("max_redemptions"),
             "metadata": metadata(params.get("metadata")),
             "name": params.get("name"),
-            "percent_off": float(params["percent_off"]) if "percent_off" in params else None,
+            "percent_off": params.get("percent_off"),
             "redeem_by": params.get("redeem_by"),
             "times_redeemed": 0,
             "valid": True,

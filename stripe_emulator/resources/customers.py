@@ -38,7 +38,7 @@ def add_customer(emulator: Emulator, account: Account, params: Params) -> Stripe
             "phone": params.get("phone"),
             "preferred_locales": params.get("preferred_locales") or [],
             "shipping": params.get("shipping") or None,
-            "tax_exempt": params.get("tax_exempt", "none"),
+            "tax_exempt": params.get("tax_exempt") or "none",
             "test_clock": None,
         }
     )
@@ -64,6 +64,7 @@ def modify(call: Call) -> StripeObject:
     customer = retrieve(call)
     fields = ("address", "description", "email", "name", "phone", "shipping", "tax_exempt")
     previous = update(customer, call.params, fields)
+    customer["tax_exempt"] = customer["tax_exempt"] or "none"
     call.emulator.emit(call.account, "customer.updated", customer, previous)
     return customer
 

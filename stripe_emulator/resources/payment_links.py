@@ -7,7 +7,7 @@ from ..checkout.line_items import list_page, new_items, with_prices
 from ..checkout.sessions import automatic_tax, optional_items, passed_through
 from ..checkout.shipping import new_options
 from ..checkout.totals import compute
-from ..errors import resource_missing
+from ..errors import missing_parameter, resource_missing
 from ..expand import includable
 from ..ids import new_id, random_text
 from ..operations import Call, operation
@@ -48,6 +48,8 @@ def _line_items(account: Account, link: StripeObject) -> StripeObject:
 
 def _after_completion(sent: Params | None) -> StripeObject:
     if sent and sent["type"] == "redirect":
+        if "redirect" not in sent:
+            raise missing_parameter("after_completion[redirect]")
         return {"redirect": {"url": sent["redirect"]["url"]}, "type": "redirect"}
     message = (sent or {}).get("hosted_confirmation", {}).get("custom_message")
     return {

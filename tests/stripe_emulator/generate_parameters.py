@@ -35,7 +35,7 @@ _SCALARS: dict[object, str] = {
     int: "integer",
     bool: "boolean",
     float: "number",
-    Decimal: "number",
+    Decimal: "decimal",
     Any: "any",
     object: "any",
 }
@@ -56,7 +56,7 @@ def sdk_operations() -> dict[str, type]:
     return found
 
 
-def shape(annotation: object, owner: type) -> Any:  # noqa: ANN401, PLR0911 - JSON; one return a form
+def shape(annotation: object, owner: type) -> Any:  # noqa: PLR0911 - JSON; one return a form
     """The annotation as a type of parameters.json."""
     annotation = evaluate(annotation, owner)
     origin = get_origin(annotation)
@@ -77,7 +77,7 @@ def shape(annotation: object, owner: type) -> Any:  # noqa: ANN401, PLR0911 - JS
     return _SCALARS[annotation]
 
 
-def _union(parts: list[Any]) -> Any:  # noqa: ANN401 - JSON
+def _union(parts: list[Any]) -> Any:
     # `Literal[...] | str` is an open list in the SDK, so that new choices can be sent with
     # an old SDK; Stripe itself knows its choices.
     choices = [part for part in parts if isinstance(part, dict) and "enum" in part]

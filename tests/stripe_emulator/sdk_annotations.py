@@ -34,7 +34,7 @@ def modules(suffix: str) -> Iterator[ModuleType]:
             yield importlib.import_module(info.name)
 
 
-def evaluate(annotation: object, owner: type) -> Any:  # noqa: ANN401 - any typing form
+def evaluate(annotation: object, owner: type) -> Any:
     """Resolve an annotation given as text or as a forward reference."""
     if isinstance(annotation, typing.ForwardRef):
         annotation = annotation.__forward_arg__

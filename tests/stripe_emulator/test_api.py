@@ -59,7 +59,7 @@ def test_curl_may_send_the_key_as_a_user_name(base_url: str) -> None:
     ],
 )  # fmt: skip
 def test_wrong_parameters_are_refused_as_stripe_refuses_them(
-    params: Any,  # noqa: ANN401
+    params: Any,
     code: str,
     param: str,
     client: stripe.StripeClient,

@@ -220,7 +220,7 @@ async def test_subscriptions_and_setups_fit(
     ],
 )
 def test_payment_links_fit(
-    after: Any,  # noqa: ANN401
+    after: Any,
     client: stripe.StripeClient,
     shop: Shop,
     base_url: str,
@@ -250,7 +250,7 @@ def test_payment_links_fit(
 def test_payment_intents_made_without_checkout_fit(
     client: stripe.StripeClient, base_url: str
 ) -> None:
-    def intent(method: str, **params: Any) -> stripe.PaymentIntent:  # noqa: ANN401
+    def intent(method: str, **params: Any) -> stripe.PaymentIntent:
         everything: Any = {
             "amount": 1500,
             "currency": "usd",
