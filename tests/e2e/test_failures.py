@@ -22,9 +22,7 @@ async def test_an_answer_of_the_carrier_that_got_lost_books_no_second_parcel(
     world: World,
 ) -> None:
     sku = await world.new_sku()
-    await world.carrier.post(
-        "/faults", json={"status": 502, "count": 2, "after_booking": True}
-    )
+    await world.carrier.post("/faults", json={"status": 502, "count": 2, "after_booking": True})
     async with world.worker():
         session_id = await world.shop.buy(shipment(sku))
         await world.result(session_id)
@@ -107,9 +105,7 @@ async def test_an_unknown_product_waits_until_its_metadata_say_what_it_is(world:
         assert stuck.error is not None
         assert stuck.error.startswith("product_unknown")
         price = await world.shop.stripe.v1.prices.retrieve_async(price_id)
-        await world.shop.stripe.v1.products.update_async(
-            str(price.product), {"metadata": ACCESS}
-        )
+        await world.shop.stripe.v1.products.update_async(str(price.product), {"metadata": ACCESS})
         await world.decide(session_id, "retry", stuck.step)
         result = await world.result(session_id)
     assert [(item.kind, item.state) for item in result.fulfillments] == [
@@ -131,9 +127,7 @@ async def test_wrong_metadata_name_the_key_to_mend(world: World) -> None:
             if step.error
         }
     assert "shipment_weight_grams: Input should be greater than 0" in str(errors["shipment"])
-    assert errors["teleport"] == (
-        "kind_unknown: 'teleport'; known: access, shipment, manual"
-    )
+    assert errors["teleport"] == ("kind_unknown: 'teleport'; known: access, shipment, manual")
 
 
 async def test_a_mail_server_that_is_busy_gets_the_mail_later(world: World) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from functools import partial
 
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError
 
 from domain.orders import OrderState
@@ -106,9 +108,6 @@ async def test_a_deleted_workflow_does_not_deliver_again(world: World) -> None:
 
 
 async def _delete_workflow(world: World, session_id: str) -> None:
-    from temporalio.api.common.v1 import WorkflowExecution
-    from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-
     await world.client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(
             namespace="default", workflow_execution=WorkflowExecution(workflow_id=session_id)

@@ -20,7 +20,9 @@ async def serving(apps: Mapping[int, ASGIApp]) -> AsyncIterator[None]:
     """Serves applications, each on its port of 127.0.0.1, for as long as the block."""
     servers = [
         _Server(
-            uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, ws="none", lifespan="on")
+            uvicorn.Config(
+                app, host="127.0.0.1", port=port, log_config=None, ws="none", lifespan="on"
+            )
         )
         for port, app in apps.items()
     ]

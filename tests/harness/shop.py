@@ -65,15 +65,14 @@ class Shop:
 
     async def checkout(self, *prices: str, quantity: int = 1, **options: Any) -> str:
         """Creates a Checkout Session; returns its ID."""
-        session = await self.stripe.v1.checkout.sessions.create_async(
-            {
-                "mode": "payment",
-                "line_items": [{"price": price, "quantity": quantity} for price in prices],
-                "success_url": self._success_url,
-                "shipping_address_collection": {"allowed_countries": ["US", "DE", "JP"]},
-                **options,
-            }
-        )
+        parameters: Any = {
+            "mode": "payment",
+            "line_items": [{"price": price, "quantity": quantity} for price in prices],
+            "success_url": self._success_url,
+            "shipping_address_collection": {"allowed_countries": ["US", "DE", "JP"]},
+            **options,
+        }
+        session = await self.stripe.v1.checkout.sessions.create_async(parameters)
         return session.id
 
     async def pay(self, session_id: str, method: str = "card", **details: Any) -> str:

@@ -68,9 +68,9 @@ class World:
         """Runs a worker, inside Temporal's sandbox, for as long as the block."""
         catalog = read_catalog(self.settings.catalog_file)
         runner = SandboxedWorkflowRunner()
-        async with assembled_worker(self.settings, self.client, catalog, runner=runner) as worker:
-            async with worker:
-                yield
+        assembled = assembled_worker(self.settings, self.client, catalog, runner=runner)
+        async with assembled as worker, worker:
+            yield
 
     def workflow(self, session_id: str) -> WorkflowHandle[Any, FulfillmentResult]:
         return self.client.get_workflow_handle(session_id, result_type=FulfillmentResult)
@@ -99,9 +99,7 @@ class World:
     async def steps(self, session_id: str) -> dict[str, StepView]:
         """The steps of an order's workflow, by name; none before it has started."""
         try:
-            views = await self.workflow(session_id).query(
-                "steps", result_type=tuple[StepView, ...]
-            )
+            views = await self.workflow(session_id).query("steps", result_type=tuple[StepView, ...])
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return {}
@@ -122,9 +120,7 @@ class World:
     async def decide(self, session_id: str, update: str, step: str, reason: str = "") -> None:
         """Sends an operator's update."""
         decision = OperatorDecision(step=step, by="ops@example.com", reason=reason)
-        await self.workflow(session_id).execute_update(
-            update, decision, result_type=StepView
-        )
+        await self.workflow(session_id).execute_update(update, decision, result_type=StepView)
 
     async def refused(self, session_id: str, update: str, step: str) -> str:
         """Sends an operator's update that is to be refused; returns why it was."""
@@ -217,11 +213,11 @@ async def attached_world(
         stack.push_async_callback(shop.close)
         database = Database(settings.database_url.get_secret_value())
         await stack.enter_async_context(database)
-        clients = [
+        api, carrier, inbox = [
             await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
             for url in (settings.public_url, settings.carrier_url, inbox_url)
         ]
-        yield World(settings, client, database, shop, *clients)
+        yield World(settings, client, database, shop, api, carrier, inbox)
 
 
 async def eventually(check: Callable[[], Awaitable[T | None]], timeout_s: float = 30) -> T:

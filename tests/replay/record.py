@@ -1,0 +1,120 @@
+"""Records one history per path of the workflow: `python -m tests.replay.record VERSION`.
+
+Each release adds the histories of its own code and keeps the older ones: a running order
+that began under an older release must replay under every later one.
+"""
+
+import asyncio
+import json
+import socket
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from database.migrate import upgrade
+from local.postgres import embedded_postgres
+from local.temporal import embedded_temporal
+from tests.harness.shop import ACCESS, MANUAL, shipment
+from tests.harness.world import World, eventually, open_world
+from workflows.client import connect
+
+HISTORIES = Path(__file__).parent / "histories"
+
+
+async def _mixed_order(world: World) -> str:
+    session_id = await world.shop.buy(ACCESS, shipment(await world.new_sku()))
+    await world.result(session_id)
+    return session_id
+
+
+async def _delayed_payment(world: World) -> str:
+    price = await world.shop.price(ACCESS, currency="eur")
+    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
+    await world.shop.pay(session_id, "bank_debit")
+
+    async def waiting() -> bool | None:
+        return True if await world.order_or_none(session_id) else None
+
+    await eventually(waiting)
+    await world.shop.settle(session_id)
+    await world.result(session_id)
+    return session_id
+
+
+async def _failed_payment(world: World) -> str:
+    price = await world.shop.price(ACCESS, currency="eur")
+    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
+    await world.shop.pay(session_id, "bank_debit")
+    await world.shop.fail(session_id)
+    await world.result(session_id)
+    return session_id
+
+
+async def _carrier_trouble(world: World) -> str:
+    await world.carrier.post("/faults", json={"status": 500, "count": 2})
+    return await _mixed_order(world)
+
+
+async def _operator_decisions(world: World) -> str:
+    await world.carrier.post("/faults", json={"status": 422, "count": 1})
+    session_id = await world.shop.buy(shipment(await world.new_sku()), MANUAL, {})
+    for state, update in (
+        ("action_required", "retry"),
+        ("awaiting_operator", "mark_fulfilled"),
+        ("action_required", "skip"),
+    ):
+        step = await world.step_in(session_id, state)
+        if update == "retry" and step.step.endswith("unassigned"):
+            step = next(
+                view
+                for view in (await world.steps(session_id)).values()
+                if view.step.endswith("shipment")
+            )
+        await world.decide(session_id, update, step.step, "as agreed")
+    await world.result(session_id)
+    return session_id
+
+
+PATHS: tuple[Callable[[World], Awaitable[str]], ...] = (
+    _mixed_order,
+    _delayed_payment,
+    _failed_payment,
+    _carrier_trouble,
+    _operator_decisions,
+)
+
+
+async def _record(version: str) -> None:
+    with (
+        embedded_postgres() as database_url,
+        embedded_temporal() as address,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        upgrade(database_url)
+        client = await connect(address, "default")
+        for path in PATHS:
+            name = path.__name__.strip("_")
+            work = Path(folder) / name
+            work.mkdir()
+            async with open_world(database_url, client, address, work) as world, world.worker():
+                session_id = await path(world)
+                history = await world.workflow(session_id).fetch_history()
+            file = HISTORIES / f"{version}-{name}.json"
+            file.write_text(json.dumps(_anonymous(json.loads(history.to_json())), indent=1) + "\n")
+            print(f"{file.name}: {len(history.events)} events")  # noqa: T201 - a command's answer
+
+
+def _anonymous(value: object) -> object:
+    """Leaves out which machine recorded it: its name, and the folders in stack traces."""
+    if isinstance(value, dict):
+        return {
+            key: "" if key == "stackTrace" else _anonymous(part) for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_anonymous(part) for part in value]
+    return value.replace(socket.gethostname(), "host") if isinstance(value, str) else value
+
+
+if __name__ == "__main__":
+    asyncio.run(_record(sys.argv[1]))

@@ -1,0 +1,45 @@
+"""Histories of every release replay under today's code."""
+
+import json
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from workflows.fulfill_checkout import FulfillCheckout
+
+HISTORIES = {
+    file.stem: file.read_text()
+    for file in sorted((Path(__file__).parent / "histories").glob("*.json"))
+}
+
+
+async def _replay(history: str) -> None:
+    replayer = Replayer(workflows=[FulfillCheckout], data_converter=pydantic_data_converter)
+    session_id = json.loads(history)["events"][0]["workflowExecutionStartedEventAttributes"][
+        "workflowId"
+    ]
+    await replayer.replay_workflow(WorkflowHistory.from_json(session_id, history))
+
+
+def test_there_is_a_history_of_every_path() -> None:
+    assert len(HISTORIES) >= 5
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+async def test_a_recorded_history_replays(name: str) -> None:
+    await _replay(HISTORIES[name])
+
+
+async def test_another_sequence_of_steps_does_not_replay() -> None:
+    history = json.loads(next(text for name, text in HISTORIES.items() if "mixed" in name))
+    markers = [event for event in history["events"] if "markerRecordedEventAttributes" in event]
+    # As if the receipt had once been sent before the deliveries.
+    one, other = markers[1], markers[-2]
+    key = "markerRecordedEventAttributes"
+    one[key], other[key] = other[key], one[key]
+    with pytest.raises(NondeterminismError):
+        await _replay(json.dumps(history))
