@@ -14,6 +14,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .addresses import base_url
 from .compatibility import translate
 from .config import API_VERSION
 from .emulator import Emulator
@@ -118,7 +119,7 @@ class Api:
                 translate(decode(raw), request.url.path, request.headers.get("stripe-version")),
             ),
             path=path,
-            base_url=self._emulator.config.public_url or str(request.base_url).rstrip("/"),
+            base_url=base_url(self._emulator.config, request),
         )
 
     def _execute(

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from .addresses import base_url
 from .checkout.completion import expire, fail, intent_of, settle
 from .deliveries import Mode
 from .emulator import Emulator
@@ -130,7 +131,7 @@ class Control:
         count = body.get("count", 1)
         if not isinstance(count, int) or not 1 <= count <= MAX_PURCHASES:
             raise invalid(f"count must be between 1 and {MAX_PURCHASES}", "count")
-        base_url = str(request.base_url).rstrip("/")
+        shown_at = base_url(self._emulator.config, request)
         deliver = body.get("deliver", True)
         sessions: list[str] = []
         for index in range(count):
@@ -138,7 +139,7 @@ class Control:
             if not deliver:
                 self._emulator.deliveries.mode = Mode.DROP
             try:
-                session = purchase(self._emulator, base_url, body.get("line_items", []), body)
+                session = purchase(self._emulator, shown_at, body.get("line_items", []), body)
             finally:
                 self._emulator.deliveries.mode = mode
             sessions.append(session["id"])

@@ -54,8 +54,8 @@ class Account:
         return obj
 
     def newest_first(self, kind: str) -> Iterator[StripeObject]:
-        """All objects of a kind, the newest first."""
-        return reversed(list(self._by_kind.get(kind, {}).values()))
+        """All objects of a kind, the newest first; none may be added while this is read."""
+        return reversed(self._by_kind.get(kind, {}).values())
 
     def dump(self) -> list[StripeObject]:
         """All objects in the order of their creation within each kind."""

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ..addresses import base_url
 from ..checkout.choices import Choices, choose
 from ..checkout.completion import Buyer, complete
 from ..checkout.line_items import with_prices
@@ -114,8 +115,8 @@ class PayPages:
         if not link["active"]:
             text = link["inactive_message"] or "This link is no longer active."
             return page("message.html", title="Link deactivated", text=text)
-        base_url = self._emulator.config.public_url or str(request.base_url).rstrip("/")
-        call = Call(self._emulator, account, {}, {}, base_url)
+        shown_at = base_url(self._emulator.config, request)
+        call = Call(self._emulator, account, {}, {}, shown_at)
         params = session_params(account, link, dict(request.query_params))
         session = new_session(call, params, payment_link=link["id"])
         code = request.query_params.get("prefilled_promo_code")

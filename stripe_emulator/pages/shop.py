@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ..addresses import base_url
 from ..checkout.sessions import new_session
 from ..emulator import Emulator
 from ..errors import StripeError
@@ -34,7 +35,7 @@ class ShopPages:
     async def _buy(self, request: Request) -> Response:
         form = await request.form()
         price = str(form.get("price", ""))
-        base_url = self._emulator.config.public_url or str(request.base_url).rstrip("/")
+        shown_at = base_url(self._emulator.config, request)
         line_items = [
             {"price": price, "quantity": 1, "adjustable_quantity": {"enabled": True, "minimum": 1}}
         ]
@@ -43,12 +44,12 @@ class ShopPages:
             "mode": "payment",
             "line_items": line_items,
             "success_url": self._emulator.config.success_url or DEFAULT_SUCCESS_URL,
-            "cancel_url": self._emulator.config.cancel_url or f"{base_url}/",
+            "cancel_url": self._emulator.config.cancel_url or f"{shown_at}/",
         }
         if ships(account, line_items):
             params["shipping_address_collection"] = {"allowed_countries": SHIPPING_COUNTRIES}
         try:
-            session = new_session(Call(self._emulator, account, {}, {}, base_url), params)
+            session = new_session(Call(self._emulator, account, {}, {}, shown_at), params)
         except StripeError as error:
             return page("message.html", error.status, title="No such product", text=str(error))
         return RedirectResponse(session["url"], 303)

@@ -1,5 +1,7 @@
 """Checkout Sessions over the API. See "Checkout Sessions" in Stripe's API reference."""
 
+from collections.abc import Iterator
+
 from ..checkout.completion import expire as expire_session
 from ..checkout.line_items import list_page
 from ..checkout.sessions import new_session
@@ -51,6 +53,15 @@ def expire(call: Call) -> StripeObject:
     return expire_session(call.emulator, call.account, retrieve(call))
 
 
+def _candidates(call: Call) -> Iterator[StripeObject]:
+    """The sessions to look through: one at most when an intent is asked for."""
+    if "payment_intent" not in call.params:
+        return call.account.newest_first("checkout.session")
+    intent = call.account.find(call.params["payment_intent"]) or {}
+    session = call.account.find(intent.get("_session") or "")
+    return iter([session] if session is not None else [])
+
+
 @operation("GET /v1/checkout/sessions")
 def list_all(call: Call) -> StripeObject:
     """Sessions, the newest first."""
@@ -60,7 +71,7 @@ def list_all(call: Call) -> StripeObject:
     email = params.get("customer_details", {}).get("email")
     found = (
         session
-        for session in call.account.newest_first("checkout.session")
+        for session in _candidates(call)
         if all(session[name] == value for name, value in wanted.items())
         and in_range(session["created"], params.get("created"))
         and (email is None or (session["customer_details"] or {}).get("email") == email)

@@ -1,6 +1,7 @@
 """The package stands on its own, and its README says what is so."""
 
 import ast
+import asyncio
 import re
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from stripe_emulator.resources.table import OPERATIONS
 
-from .conftest import API_KEY, Control, Inbox
+from .conftest import API_KEY, Control, Inbox, free_port
 
 PACKAGE = Path(__file__).parents[2] / "stripe_emulator"
 README = (PACKAGE / "README.md").read_text("utf-8")
@@ -65,3 +66,58 @@ async def test_every_control_in_the_readme_exists(control: Control, inbox: Inbox
 async def test_health_is_answered_without_a_key(base_url: str) -> None:
     async with httpx.AsyncClient() as http:
         assert (await http.get(f"{base_url}/healthz")).status_code == 200
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "stripe_emulator", *arguments, stderr=asyncio.subprocess.PIPE
+    )
+
+
+async def test_it_starts_from_the_command_line_and_stops_when_told(tmp_path: Path) -> None:
+    port = str(free_port())
+    snapshot = tmp_path / "state.json"
+    flags = {
+        "--host": "127.0.0.1",
+        "--port": port,
+        "--api-key": API_KEY,
+        "--webhook-url": "http://127.0.0.1:9/webhook",
+        "--webhook-secret": "whsec_x",
+        "--success-url": "http://127.0.0.1:9/a?session_id={CHECKOUT_SESSION_ID}",
+        "--cancel-url": "http://127.0.0.1:9/b",
+        "--snapshot": str(snapshot),
+        "--time-scale": "5",
+        "--public-url": f"http://localhost:{port}",
+    }
+    process = await start(*(part for flag in flags.items() for part in flag))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", auth=(API_KEY, "")) as http:
+        for _ in range(200):
+            try:
+                assert (await http.get("/healthz")).status_code == 200
+                break
+            except httpx.ConnectError:
+                await asyncio.sleep(0.05)
+        [endpoint] = (await http.get("/v1/webhook_endpoints")).json()["data"]
+        assert endpoint["url"] == "http://127.0.0.1:9/webhook"
+        shop = await http.get("/")
+        price = re.search(r"price_\w+", shop.text)
+        assert price is not None
+        bought = await http.post("/shop/buy", data={"price": price[0]})
+        assert bought.headers["location"].startswith(f"http://localhost:{port}/c/pay/cs_test_")
+    process.terminate()
+    await asyncio.wait_for(process.communicate(), 10)
+    assert "cs_test_" in snapshot.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--host", "0.0.0.0"], "--host must be a loopback address"),  # noqa: S104 - refused
+        (["--api-key", "sk_live_1"], "must be a test key"),
+    ],
+)
+async def test_what_is_unsafe_is_refused_at_the_start(arguments: list[str], message: str) -> None:
+    process = await start(*arguments)
+    _, errors = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 1
+    assert message in errors.decode()
