@@ -6,6 +6,8 @@ It uses the stack that `make up` runs, or a temporary one when none is running.
 import asyncio
 import secrets
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,9 +72,10 @@ class Demo:
             event_id = await self._pay(session.id)
             moments = [Moment(paid_at, f"{self._customer} pays by card")]
             landing_page = str(session.success_url).replace("{CHECKOUT_SESSION_ID}", session.id)
+            # Checkout redirects the customer once the webhook is answered.
+            moments.append(await self._webhook(event_id))
             moments.append(await self._land(landing_page))
             order = await self._wait_closed(session.id)
-            moments.append(await self._webhook(event_id))
             moments += await self._workflow(session.id)
             moments += await self._parcels(session.id)
             moments += await self._mails()
@@ -124,26 +127,27 @@ class Demo:
         headers = {"Authorization": f"Bearer {self._environment['OPERATOR_TOKEN']}"}
         url = f"{self._api}/orders/{session_id}"
         order: dict[str, Any] = {}
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                while order.get("state") not in CLOSED:
-                    await asyncio.sleep(POLL_INTERVAL_S)
-                    answer = await self._http.get(url, headers=headers)
-                    order = answer.json() if answer.is_success else {}
-        except TimeoutError:
-            state = order.get("state", "unknown to the service")
-            raise DemoFailedError(f"after {TIMEOUT_S:g} s the order is {state}") from None
+        async with _limited("the order is not closed"):
+            while order.get("state") not in CLOSED:
+                await asyncio.sleep(POLL_INTERVAL_S)
+                answer = await self._http.get(url, headers=headers)
+                order = answer.json() if answer.is_success else {}
         if order["state"] != "fulfilled":
             raise DemoFailedError(f"the order is {order['state']}: {order['error']}")
         return order
 
     async def _webhook(self, event_id: str) -> Moment:
         """When the API had acknowledged the webhook: Temporal has the order then."""
-        answer = await self._http.get(f"{self._stripe_api}/_emulator/deliveries")
-        delivery = next(each for each in answer.json()["data"] if each["event"] == event_id)
-        attempt = delivery["attempts"][-1]
-        acknowledged = datetime.fromtimestamp(attempt["at"] + attempt["duration_ms"] / 1000, UTC)
-        return Moment(acknowledged, f"webhook {delivery['type']} {delivery['state']}")
+        async with _limited("the webhook is not answered"):
+            while True:
+                answer = await self._http.get(f"{self._stripe_api}/_emulator/deliveries")
+                for delivery in answer.json()["data"]:
+                    if delivery["event"] == event_id and delivery["state"] == "succeeded":
+                        attempt = delivery["attempts"][-1]
+                        seconds = attempt["at"] + attempt["duration_ms"] / 1000
+                        at = datetime.fromtimestamp(seconds, UTC)
+                        return Moment(at, f"webhook {delivery['type']} acknowledged")
+                await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _workflow(self, session_id: str) -> list[Moment]:
         client = await Client.connect(
@@ -152,7 +156,7 @@ class Demo:
         )
         handle = client.get_workflow_handle(session_id)
         # The order is closed in the database a moment before the workflow is.
-        async with asyncio.timeout(TIMEOUT_S):
+        async with _limited("the workflow has not ended"):
             await handle.result()
         return await workflow_moments(handle)
 
@@ -191,6 +195,16 @@ class Demo:
             links["Temporal"] += f"/{session_id}"
         for name, url in links.items():
             console.print(f"  {name:<13} [cyan]{url}[/]")
+
+
+@asynccontextmanager
+async def _limited(problem: str) -> AsyncIterator[None]:
+    """Gives up on the block after a while, with this problem as the reason."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            yield
+    except TimeoutError:
+        raise DemoFailedError(f"after {TIMEOUT_S:g} s {problem}") from None
 
 
 async def demonstrate() -> None:

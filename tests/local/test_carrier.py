@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 
 from local.carrier.app import create_app
-from local.ports import free_port
+from local.ports import LOCALHOST, free_port
 from tests.harness.serving import serving
 
 ADDRESS = {
@@ -28,12 +29,19 @@ REQUEST: dict[str, Any] = {
 }
 
 
+@asynccontextmanager
+async def running_carrier(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    port = free_port()
+    async with (
+        serving({port: create_app(folder / "carrier.db")}),
+        httpx.AsyncClient(base_url=f"http://{LOCALHOST}:{port}") as client,
+    ):
+        yield client
+
+
 @pytest.fixture
 async def carrier(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with (
-        serving(create_app(tmp_path / "carrier.db"), free_port()) as url,
-        httpx.AsyncClient(base_url=url) as client,
-    ):
+    async with running_carrier(tmp_path) as client:
         yield client
 
 
@@ -140,10 +148,7 @@ async def test_delay_without_a_status_only_slows_down(carrier: httpx.AsyncClient
 async def test_shipments_and_keys_are_kept_between_runs(tmp_path: Path) -> None:
     answers = []
     for _ in range(2):
-        async with (
-            serving(create_app(tmp_path / "carrier.db"), free_port()) as url,
-            httpx.AsyncClient(base_url=url) as client,
-        ):
+        async with running_carrier(tmp_path) as client:
             answers.append(await book(client))
     first, second = answers
     assert (first.status_code, second.status_code) == (201, 200)

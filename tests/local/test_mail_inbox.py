@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -31,18 +32,19 @@ class Mailbox:
         return listed
 
 
-async def open_mailbox(folder: Path) -> AsyncIterator[Mailbox]:
-    smtp_port = free_port()
+@asynccontextmanager
+async def running_inbox(folder: Path) -> AsyncIterator[Mailbox]:
+    port, smtp_port = free_port(), free_port()
     async with (
-        serving(create_app(folder / "mail", smtp_port), free_port()) as url,
-        httpx.AsyncClient(base_url=url) as web,
+        serving({port: create_app(folder / "mail", smtp_port)}),
+        httpx.AsyncClient(base_url=f"http://{LOCALHOST}:{port}") as web,
     ):
         yield Mailbox(web, smtp_port)
 
 
 @pytest.fixture
 async def mailbox(tmp_path: Path) -> AsyncIterator[Mailbox]:
-    async for opened in open_mailbox(tmp_path):
+    async with running_inbox(tmp_path) as opened:
         yield opened
 
 
@@ -121,11 +123,11 @@ async def test_emptied_inbox_is_empty_on_disk_too(mailbox: Mailbox, tmp_path: Pa
 
 
 async def test_mails_are_kept_between_runs(tmp_path: Path) -> None:
-    async for mailbox in open_mailbox(tmp_path):
+    async with running_inbox(tmp_path) as mailbox:
         await mailbox.send(receipt("first"))
         await mailbox.send(receipt("second"))
         before = await mailbox.messages()
-    async for mailbox in open_mailbox(tmp_path):
+    async with running_inbox(tmp_path) as mailbox:
         assert await mailbox.messages() == before
 
 

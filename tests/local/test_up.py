@@ -58,9 +58,9 @@ class Run:
 
 
 @contextmanager
-def running(folder: Path, **plan: Any) -> Iterator[Run]:  # noqa: ANN401 - JSON
+def running(folder: Path, **plan: Any) -> Iterator[Run]:
     """A run that is killed after the block if it has not ended by then."""
-    process = subprocess.Popen(  # noqa: S603 - this very Python
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.local.dummy_stack", str(folder), json.dumps(plan)],
         cwd=ROOT,
         env={**os.environ, "DATA_DIR": str(folder), "START_TIMEOUT": "PT2S"},
@@ -76,11 +76,15 @@ def running(folder: Path, **plan: Any) -> Iterator[Run]:  # noqa: ANN401 - JSON
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [
-        process
-        for process in processes
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    """Those that have not ended; a zombie has, though nobody has taken note of it."""
+
+    def lives(process: psutil.Process) -> bool:
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    return [process for process in processes if lives(process)]
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
