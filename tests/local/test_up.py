@@ -58,12 +58,12 @@ class Run:
 
 
 @contextmanager
-def running(folder: Path, **plan: Any) -> Iterator[Run]:
+def running(folder: Path, start_timeout_s: int = 60, **plan: Any) -> Iterator[Run]:
     """A run that is killed after the block if it has not ended by then."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.local.dummy_stack", str(folder), json.dumps(plan)],
         cwd=ROOT,
-        env={**os.environ, "DATA_DIR": str(folder), "START_TIMEOUT": "PT2S"},
+        env={**os.environ, "DATA_DIR": str(folder), "START_TIMEOUT": f"PT{start_timeout_s}S"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -139,7 +139,6 @@ def test_dying_part_stops_all_others_and_shows_the_end_of_its_log(tmp_path: Path
         ("unborn", "| no such paper"),
         ("uninstalled", "uninstalled could not be started: [Errno 2]"),
         ("failing-command", "| cannot migrate"),
-        ("silent", "silent did not answer within 2 s"),
     ],
 )
 def test_part_that_does_not_start_ends_the_run(tmp_path: Path, part: str, message: str) -> None:
@@ -150,6 +149,13 @@ def test_part_that_does_not_start_ends_the_run(tmp_path: Path, part: str, messag
     assert "Everything answers" not in out
     assert "started never" not in run.events()
     assert "stopped steady" in run.events()
+
+
+def test_part_that_does_not_answer_in_time_ends_the_run(tmp_path: Path) -> None:
+    with running(tmp_path, start_timeout_s=1, stages=[["silent"]]) as run:
+        code, _, err = run.end()
+    assert code == 1
+    assert "silent did not answer within 1 s" in err
 
 
 def test_command_runs_to_its_end_before_the_next_stage(tmp_path: Path) -> None:
