@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from .checkout.completion import Buyer, complete
+from .checkout.completion import Buyer, complete, needs_method
 from .checkout.sessions import new_session
 from .emulator import Emulator
 from .errors import invalid
@@ -82,7 +82,11 @@ def pay(
             "presentment_currency": order["presentment"]["currency"],
         }
     billing = billing_details({"email": buyer.email, "name": name, "address": address})
-    method = method_for(session, order.get("method", CARD), billing, order.get("number"))
+    method = (
+        method_for(session, order.get("method", CARD), billing, order.get("number"))
+        if needs_method(session)
+        else None
+    )
     return complete(emulator, account, session, method, buyer)
 
 

@@ -47,21 +47,28 @@ def require_open(session: StripeObject) -> None:
         )
 
 
+def needs_method(session: StripeObject) -> bool:
+    """Whether the customer must name a payment method: not when there is nothing to pay."""
+    return session["mode"] != "payment" or bool(session["amount_total"])
+
+
 def complete(
     emulator: Emulator,
     account: Account,
     session: StripeObject,
-    method: StripeObject,
+    method: StripeObject | None,
     buyer: Buyer,
 ) -> StripeObject:
     """The customer presses Pay; answers the event that tells of it.
+
+    `method` may be None where `needs_method` says so.
 
     Raises:
         StripeError: If the session is not open, something required was not entered, or the
             bank declines; a declined session stays open.
     """
     require_open(session)
-    if method["type"] not in session["payment_method_types"]:
+    if method is not None and method["type"] not in session["payment_method_types"]:
         raise invalid(
             f"The payment method type {method['type']} is not offered by this session:"
             f" {', '.join(session['payment_method_types'])}",
@@ -69,14 +76,14 @@ def complete(
         )
     answer(session, buyer.custom_fields)
     _collect(session, buyer)
-    account.add(method)
-    _attach_customer(emulator, account, session, method)
-    if session["mode"] == "payment":
-        _pay(emulator, account, session, method, buyer)
-    elif session["mode"] == "subscription":
-        complete_subscription(emulator, account, session, method)
+    _ensure_customer(emulator, account, session)
+    if not needs_method(session):
+        session["payment_status"] = "no_payment_required"
+    elif method is None:
+        raise invalid("A payment method is required", "payment_method")
     else:
-        complete_setup(emulator, account, session, method)
+        account.add(method)
+        _take(emulator, account, session, method, buyer)
     session |= {"status": "complete", "url": None, "consent": _consent(session)}
     count_use(account, session)
     return emulator.emit(account, "checkout.session.completed", session)
@@ -121,9 +128,7 @@ def _collect(session: StripeObject, buyer: Buyer) -> None:
     }
 
 
-def _attach_customer(
-    emulator: Emulator, account: Account, session: StripeObject, method: StripeObject
-) -> None:
+def _ensure_customer(emulator: Emulator, account: Account, session: StripeObject) -> None:
     needed = session["customer_creation"] == "always" or session["mode"] == "subscription"
     if session["customer"] is None and needed:
         details = session["customer_details"]
@@ -131,19 +136,20 @@ def _attach_customer(
             emulator, account, {"email": details["email"], "name": details["name"]}
         )
         session["customer"] = customer["id"]
-    if session["customer"] is not None and session["mode"] != "payment":
-        method["customer"] = session["customer"]
 
 
-def _pay(
+def _take(
     emulator: Emulator,
     account: Account,
     session: StripeObject,
     method: StripeObject,
     buyer: Buyer,
 ) -> None:
-    if session["amount_total"] == 0:
-        session["payment_status"] = "no_payment_required"
+    """Use the payment method in the way of the session's mode."""
+    if session["mode"] != "payment":
+        method["customer"] = session["customer"]
+        begin = complete_subscription if session["mode"] == "subscription" else complete_setup
+        begin(emulator, account, session, method)
         return
     intent = _intent(emulator, account, session, buyer)
     intents.confirm(emulator, account, intent, method)

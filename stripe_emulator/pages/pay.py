@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.routing import Route
 
 from ..addresses import base_url
 from ..checkout.choices import Choices, choose
-from ..checkout.completion import Buyer, complete
+from ..checkout.completion import Buyer, complete, needs_method
 from ..checkout.line_items import with_prices
 from ..checkout.sessions import new_session
 from ..emulator import Emulator
@@ -49,6 +50,7 @@ _TEST_ACCOUNTS: Final = {
 }
 """For each method: a number that succeeds soon, one that fails soon, one that waits."""
 _CENTURY: Final = 2000
+_MONTHS: Final = 12
 
 
 def landing_url(url: str, session_id: str) -> str:
@@ -98,9 +100,8 @@ class PayPages:
             choose(account, session, _choices(form))
             if form.get("action") != "pay":
                 return self._form(account, session, form, None)
-            event = complete(
-                self._emulator, account, session, _method(session, form), _buyer(session, form)
-            )
+            method = _method(session, form) if needs_method(session) else None
+            event = complete(self._emulator, account, session, method, _buyer(session, form))
         except StripeError as error:
             return self._form(account, session, form, str(error))
         await self._emulator.deliveries.wait_for_answers([event["id"]])
@@ -179,6 +180,7 @@ class PayPages:
             test_accounts=_TEST_ACCOUNTS,
             form=form,
             error=error,
+            needs_method=needs_method(session),
         )
 
 
@@ -250,5 +252,10 @@ def _method(session: StripeObject, form: Mapping[str, str]) -> StripeObject:
     month, _, year = form.get("expiry", "").replace(" ", "").partition("/")
     if not (month.isdecimal() and year.isdecimal()):
         raise invalid("Your card's expiration date is incomplete", "expiry")
+    if not 1 <= int(month) <= _MONTHS:
+        raise invalid("Your card's expiration month is invalid", "expiry", "invalid_expiry_month")
     full_year = int(year) if len(year) == 4 else _CENTURY + int(year)  # noqa: PLR2004
+    today = datetime.now(UTC)
+    if (full_year, int(month)) < (today.year, today.month):
+        raise invalid("Your card's expiration date is in the past", "expiry", "invalid_expiry_year")
     return new_card(card_of(form.get("card_number", "")), billing, int(month), full_year)

@@ -225,6 +225,34 @@ async def test_a_discount_to_nothing_needs_no_payment(
     assert paid["payment_intent"] is None
 
 
+@pytest.mark.parametrize(
+    ("expiry", "message"),
+    [("13/30", "month is invalid"), ("01/20", "in the past"), ("", "incomplete")],
+)
+async def test_a_wrong_expiry_date_is_told_on_the_page(
+    expiry: str, message: str, shop: Shop, control: Control
+) -> None:
+    session = shop.session(customer_email="a@example.com")
+    form = {"action": "pay", "card_number": "4242424242424242", "expiry": expiry}
+    page = await control.http.post(str(session.url), data=form)
+    assert page.status_code == 402
+    assert message in page.text
+
+
+async def test_nothing_to_pay_needs_no_card_on_the_page(
+    shop: Shop, client: stripe.StripeClient, control: Control
+) -> None:
+    session = shop.session(
+        line_items=[{"price": shop.price(0), "quantity": 1}], customer_email="a@example.com"
+    )
+    assert "Card number" not in (await control.http.get(str(session.url))).text
+    done = await control.http.post(str(session.url), data={"action": "pay"})
+    assert done.status_code == 303
+    paid = client.v1.checkout.sessions.retrieve(session.id)
+    assert paid.payment_status == "no_payment_required"
+    assert client.v1.payment_methods.list().data == []
+
+
 def test_a_discount_is_spread_over_the_items_to_the_last_cent(shop: Shop) -> None:
     client = shop.client
     coupon = client.v1.coupons.create({"amount_off": 100, "currency": "usd", "duration": "once"})
