@@ -260,3 +260,21 @@ def test_a_connected_account_has_its_own_objects(
     assert own.name == "x"
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.products.retrieve(product.id)
+
+
+def test_pages_go_forward_and_back_from_a_cursor(client: stripe.StripeClient) -> None:
+    oldest_first = [client.v1.customers.create({"name": str(n)}).id for n in range(6)]
+    newest_first = oldest_first[::-1]
+
+    forward = client.v1.customers.list({"limit": 2, "starting_after": newest_first[1]})
+    assert [one.id for one in forward.data] == newest_first[2:4]
+    assert forward.has_more
+    back = client.v1.customers.list({"limit": 2, "ending_before": newest_first[4]})
+    assert [one.id for one in back.data] == newest_first[2:4]
+    assert back.has_more
+    last = client.v1.customers.list({"limit": 2, "starting_after": newest_first[3]})
+    assert not last.has_more
+    for wrong in ({"limit": 0}, {"limit": 101}, {"starting_after": "cus_none"}):
+        params: Any = wrong
+        with pytest.raises(stripe.InvalidRequestError):
+            client.v1.customers.list(params)
