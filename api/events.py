@@ -39,17 +39,32 @@ def handler_of(event_type: str) -> Handler | None:
     return _handlers.get(event_type)
 
 
+@on("checkout.session.completed")
+async def checkout_completed(event: StripeEvent, fulfillments: Fulfillments) -> None:
+    """Starts the session's workflow, unless it runs or has ended.
+
+    It is not signaled: a workflow that runs already has asked Stripe after the completion. A
+    signal that arrives while its steps run as local activities, all in one workflow task,
+    would make Temporal throw that task away and run them again.
+    """
+    await fulfillments.trigger(_session_id(event))
+
+
 @on(
-    "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
     "checkout.session.expired",
 )
-async def checkout_session_changed(event: StripeEvent, fulfillments: Fulfillments) -> None:
-    """Starts the session's workflow, or tells the running one to look at the session again.
+async def payment_outcome_known(event: StripeEvent, fulfillments: Fulfillments) -> None:
+    """Tells the session's workflow to look at it again, or starts it, in one atomic call.
 
-    All four are handled alike because none is believed: the workflow asks Stripe.
+    All are handled alike because none is believed: the workflow asks Stripe.
     """
+    signal = CheckoutEvent(id=event.id, type=event.type)
+    await fulfillments.trigger(_session_id(event), signal)
+
+
+def _session_id(event: StripeEvent) -> str:
     if not is_checkout_session_id(event.object_id):
         raise UnusableEventError(f"{event.type} without a Checkout Session ID")
-    await fulfillments.trigger(event.object_id, CheckoutEvent(id=event.id, type=event.type))
+    return event.object_id

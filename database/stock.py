@@ -56,10 +56,7 @@ async def set_on_hand(
     With `only_if_missing` a SKU that has a record already keeps it.
     """
     created = await connection.scalar(
-        insert(stock)
-        .values(sku=sku, on_hand=0)
-        .on_conflict_do_nothing()
-        .returning(stock.c.sku)
+        insert(stock).values(sku=sku, on_hand=0).on_conflict_do_nothing().returning(stock.c.sku)
     )
     if only_if_missing and created is None:
         return

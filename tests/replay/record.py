@@ -108,9 +108,7 @@ async def _record(version: str) -> None:
 def _anonymous(value: object) -> object:
     """Leaves out which machine recorded it: its name, and the folders in stack traces."""
     if isinstance(value, dict):
-        return {
-            key: "" if key == "stackTrace" else _anonymous(part) for key, part in value.items()
-        }
+        return {key: "" if key == "stackTrace" else _anonymous(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_anonymous(part) for part in value]
     return value.replace(socket.gethostname(), "host") if isinstance(value, str) else value

@@ -95,4 +95,3 @@ def test_the_worker_refuses_a_broken_catalog(tmp_path: Path) -> None:
     file.write_text('[products.p]\nfulfillment = "teleport"')
     [line] = _complaints(WORKER, tmp_path, **GOOD, CATALOG_FILE=str(file))
     assert line == "CATALOG_FILE: p: unknown kind 'teleport'; known: access, shipment, manual"
-
