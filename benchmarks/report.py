@@ -65,9 +65,9 @@ def _comparison(pair: Pair, throughput_ratio: float | None = None) -> Table:
 def _to_outside(figures: Figures, outside: OutsideTimes) -> Table:
     table = _table("Stripe ms", "carrier ms", "SMTP ms", "sum ms", "multiple")
     for name, *times_ms in (
-        ("as set in the stand-ins", STRIPE_MS, CARRIER_MS, SMTP_MS, OUTSIDE_MS),
+        ("as set", STRIPE_MS, CARRIER_MS, SMTP_MS, OUTSIDE_MS),
         (
-            "as measured, one by one",
+            "measured alone",
             outside.stripe_ms,
             outside.carrier_ms,
             outside.smtp_ms,

@@ -60,7 +60,7 @@ def _targets(
             at_least=True,
         ),
         Target(
-            f"end to end p50 {at} / {OUTSIDE_MS} ms outside",
+            f"end to end p50 {at} / {OUTSIDE_MS} ms",
             rate.end_to_end_p50_ms / OUTSIDE_MS,
             end_to_end,
             "x",
