@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
@@ -48,7 +49,7 @@ async def _buy(page: Page, stack: Stack, product: str) -> str:
 
 
 async def test_a_purchase_from_the_shop_to_the_landing_page_the_mail_and_the_workflow(
-    stack: Stack, page: Page
+    stack: Stack, page: Page, tmp_path: Path
 ) -> None:
     session_id = await _buy(page, stack, "Book and e-book: Orders That Arrive")
 
@@ -56,7 +57,7 @@ async def test_a_purchase_from_the_shop_to_the_landing_page_the_mail_and_the_wor
     await expect(page.get_by_text("Your access is ready")).to_be_visible()
     await expect(page.get_by_text("Your parcel is booked")).to_be_visible()
     await expect(page.get_by_text("A receipt is in your mailbox.")).to_be_visible()
-    await page.screenshot(path=stack.folder / "landing.png", full_page=True)
+    await page.screenshot(path=tmp_path / "landing.png", full_page=True)
 
     tracking = page.get_by_role("link").last
     number = await tracking.inner_text()
@@ -68,14 +69,14 @@ async def test_a_purchase_from_the_shop_to_the_landing_page_the_mail_and_the_wor
     mail = page.frame_locator("iframe")
     await expect(mail.get_by_text("thank you for your order")).to_be_visible()
     await expect(mail.get_by_text(number)).to_be_visible()
-    await page.screenshot(path=stack.folder / "mail.png", full_page=True)
+    await page.screenshot(path=tmp_path / "mail.png", full_page=True)
 
     await page.goto(stack.urls["Temporal"])
     await page.get_by_role("link", name=session_id).first.click()
     await page.wait_for_url(f"**/workflows/{session_id}/*/**")
     await expect(page.get_by_text("book_shipment").first).to_be_visible()
     await expect(page.get_by_text("send_receipt").first).to_be_visible()
-    await page.screenshot(path=stack.folder / "workflow.png", full_page=True)
+    await page.screenshot(path=tmp_path / "workflow.png", full_page=True)
 
     await page.goto(stack.urls["API"])
     await expect(page.get_by_text("/after-checkout").first).to_be_visible()
