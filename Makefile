@@ -1,11 +1,14 @@
 # `make` alone prints the targets. The two that matter: `make up` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint check bench lock clean
+.PHONY: help up demo stripe stripe-cli test lint check bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin/python
+STRIPE_CLI_VERSION := 1.50.11
+STRIPE_CLI_FOLDER := .local/stripe-cli
+STRIPE_CLI_INSTALLED := $(STRIPE_CLI_FOLDER)/node_modules/.bin/stripe
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -22,6 +25,17 @@ up: $(STAMP) ## start everything on this machine; Ctrl-C stops it
 
 demo: $(STAMP) ## one purchase, driven by itself, printed step by step
 	@exec $(RUN) -m local.demo
+
+# Installs Stripe's CLI unless there is one already (local/stripe_cli.py says which is taken).
+stripe: $(STAMP) $(if $(STRIPE_CLI)$(shell command -v stripe),,$(STRIPE_CLI_INSTALLED)) ## Stripe's CLI against `make up`: ARGS="trigger checkout.session.completed"
+	@exec $(RUN) -m local.stripe_cli $(ARGS)
+
+stripe-cli: $(STRIPE_CLI_INSTALLED)
+
+$(STRIPE_CLI_INSTALLED):
+	@command -v npm >/dev/null || { echo "Stripe's CLI comes with npm, which is not there: install Node.js, or name a CLI in STRIPE_CLI" >&2; exit 1; }
+	@echo "Installing Stripe's CLI into $(STRIPE_CLI_FOLDER)"
+	@npm install --silent --no-audit --no-fund --prefix $(STRIPE_CLI_FOLDER) @stripe/cli@$(STRIPE_CLI_VERSION)
 
 test: $(STAMP) ## run all tests
 	$(RUN) -m pytest

@@ -1,44 +1,30 @@
-"""Runs Stripe's official CLI against the emulator, cut off from everything else."""
+"""Drives Stripe's official CLI as `make stripe` runs it."""
 
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
+from local.stripe_cli import MISSING, StripeCli, StripeCliSettings, find_cli
+
 from .conftest import API_KEY
 
 TIMEOUT_S = 30
+CLI = find_cli(StripeCliSettings().stripe_cli)
+
+needs_cli = pytest.mark.skipif(CLI is None, reason=MISSING)
 
 
-def find_cli() -> str | None:
-    """The CLI named by STRIPE_CLI, on the PATH, or among this project's node modules."""
-    local = Path("node_modules/.bin/stripe")
-    return (
-        os.environ.get("STRIPE_CLI")
-        or shutil.which("stripe")
-        or (str(local.absolute()) if local.exists() else None)
-    )
+class CliRunner:
+    """The CLI against an emulator, with its own empty configuration."""
 
-
-class StripeCli:
-    """The CLI with its own empty configuration and no way to the network."""
-
-    def __init__(self, binary: str, base_url: str, home: Path) -> None:
-        self._binary = binary
-        self._base = ["--api-base", base_url]
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "XDG_CONFIG_HOME": str(home),
-            "STRIPE_API_KEY": API_KEY,
-            "STRIPE_DEVICE_NAME": "tests",
-            "STRIPE_CLI_TELEMETRY_OPTOUT": "1",
-            "HTTPS_PROXY": "http://127.0.0.1:9",
-            "NO_PROXY": "127.0.0.1,localhost",
-        }
+    def __init__(self, base_url: str, home: Path) -> None:
+        assert CLI is not None
+        self._cli = StripeCli(binary=CLI, base_url=base_url, api_key=API_KEY, home=home)
 
     async def run(self, *arguments: str) -> str:
         """Run a command to its end; answers everything it printed."""
@@ -62,10 +48,8 @@ class StripeCli:
 
     async def _start(self, *arguments: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            self._binary,
-            *arguments,
-            *self._base,
-            env=self._environment,
+            *self._cli.command(arguments),
+            env=self._cli.environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

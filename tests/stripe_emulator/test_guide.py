@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import pytest
 import stripe
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from .conftest import API_KEY, Server, Shop, free_port
-from .stripe_cli import StripeCli, find_cli
+from .stripe_cli import CliRunner, needs_cli
 
 CARD_FORM = {
     "action": "pay",
@@ -137,15 +136,12 @@ def test_the_guide_with_the_sdk_and_a_webhook_endpoint(
         assert len(server.fulfilled) == 2
 
 
-@pytest.mark.skipif(
-    find_cli() is None,
-    reason="Stripe's CLI is not there: npm install @stripe/cli, or name it in STRIPE_CLI",
-)
+@needs_cli
 async def test_the_guide_with_stripe_listen(
     client: stripe.StripeClient, shop: Shop, base_url: str, tmp_path: Path
 ) -> None:
     server = GuideServer(client)
-    cli = StripeCli(str(find_cli()), base_url, tmp_path)
+    cli = CliRunner(base_url, tmp_path)
     with Server(server.app(), free_port()) as at:
         forward_to = at.url.replace("http://127.0.0.1", "localhost") + "/webhook"
         async with cli.listening("--forward-to", forward_to) as listener:

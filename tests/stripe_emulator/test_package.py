@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.blueprint import EMULATOR_KEY, ROOT
 from stripe_emulator.resources.table import OPERATIONS
 
-from .conftest import API_KEY, Control, Inbox, free_port
+from .conftest import API_KEY, Control, Inbox, Shop, free_port
 
 PACKAGE = Path(__file__).parents[2] / "stripe_emulator"
 README = (PACKAGE / "README.md").read_text("utf-8")
@@ -46,6 +47,25 @@ async def test_the_code_in_the_readme_makes_pages_to_pay_on(
     for url in (session_url, link_url):
         page = await control.http.get(url, follow_redirects=True)
         assert page.status_code == 200
+        assert "$20.00" in page.text
+
+
+async def test_the_commands_in_the_main_readme_do_the_same_with_curl(
+    base_url: str, control: Control, shop: Shop
+) -> None:
+    [code] = re.findall(r"```sh\n(api=.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    at, _, rest = code.partition("#")
+    assert at.split() == ["api=http://127.0.0.1:12111", f"key={EMULATOR_KEY}"]
+    commands = f"set -e\napi={base_url} key={API_KEY} #{rest}".replace("price_…", shop.price())
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", commands, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0, errors.decode()
+    urls = re.findall(r'^  "url": "(http\S+)"', output.decode(), re.MULTILINE)
+    assert len(urls) == 2, output.decode()
+    for url in urls:
+        page = await control.http.get(url, follow_redirects=True)
         assert "$20.00" in page.text
 
 
