@@ -5,7 +5,7 @@ from temporalio import activity
 
 from database.engine import Database
 from database.entitlements import grant
-from database.orders import line_and_customer, mark_fulfillment
+from database.orders import claim_line, mark_fulfillment
 from domain.ids import FulfillmentRef
 from domain.orders import FulfillmentState
 
@@ -35,7 +35,7 @@ class AccessActivities:
         """Writes the entitlement and marks its fulfillment, both or neither."""
         ref = request.fulfillment
         async with self._database.transaction() as connection:
-            line = await line_and_customer(connection, ref)
+            line = await claim_line(connection, ref)
             await grant(
                 connection,
                 ref,

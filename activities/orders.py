@@ -97,11 +97,12 @@ class OrderActivities:
         session = await self._sessions.retrieve(request.session_id)
         payment = payment_of(session)
         async with self._database.transaction() as connection:
-            state = await save_checkout(connection, session, payment)
+            state, known = await save_checkout(connection, session, payment)
+            fulfillments = await read_plan(connection, session.id) if known else ()
             if payment is Payment.SETTLED and state is not OrderState.FULFILLED:
-                planned = {plan.line_item_id for plan in await read_plan(connection, session.id)}
+                planned = {item.line_item_id for item in fulfillments}
                 new = [item for item in session.line_items if item.id not in planned]
-                await save_plan(
+                fulfillments += await save_plan(
                     connection,
                     session.id,
                     [plan for item in new for plan in self._catalog.plan(item)],
@@ -110,7 +111,7 @@ class OrderActivities:
                     if item.id == request.replan_line_item_id:
                         plan = self._catalog.plan(item)
                         await replace_plan(connection, session.id, item.id, plan)
-            fulfillments = await read_plan(connection, session.id)
+                        fulfillments = await read_plan(connection, session.id)
         return OrderSnapshot(payment=payment, state=state, fulfillments=fulfillments)
 
     @activity.defn

@@ -6,8 +6,14 @@ from temporalio import activity
 from activities.ports import Carrier
 from database import stock
 from database.engine import Database
-from database.orders import fulfillment_state, line_and_customer, mark_fulfillment
-from database.shipments import claim_shipment, mark_booked, mark_stock_taken
+from database.orders import claim_line, mark_fulfillment
+from database.shipments import (
+    ShipmentRow,
+    claim_stock,
+    mark_booked,
+    read_shipment,
+    release_stock,
+)
 from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
 from domain.orders import FulfillmentState
@@ -63,33 +69,28 @@ class ShipmentActivities:
             await mark_fulfillment(connection, request.fulfillment, FulfillmentState.FULFILLED)
 
     async def _claim(self, request: BookShipmentInput) -> tuple[ShipmentRequest | None, bool]:
+        """Takes the stock; tells the parcel to book, if any, and if that was tried before."""
         ref = request.fulfillment
         async with self._database.transaction() as connection:
-            if await fulfillment_state(connection, ref) is FulfillmentState.FULFILLED:
+            line = await claim_line(connection, ref)
+            if line.state is FulfillmentState.FULFILLED:
                 return None, True
-            line = await line_and_customer(connection, ref)
             if line.shipping_address is None:
                 raise PermanentError("address_missing", "no shipping address was collected")
-            row = await claim_shipment(
-                connection,
-                ref,
-                sku=request.sku,
-                quantity=line.quantity,
-                weight_grams=request.weight_grams,
+            row = ShipmentRow(
+                sku=request.sku, quantity=line.quantity, weight_grams=request.weight_grams
             )
-            if not row.stock_taken:
+            first_try = await claim_stock(connection, ref, row)
+            if first_try:
                 await stock.take(connection, row.sku, row.quantity, ref)
-                await mark_stock_taken(connection, ref, taken=True)
+            else:
+                row = await read_shipment(connection, ref)
         parcel = ShipmentRequest(
-            reference=ref.idempotency_key,
-            to=line.shipping_address,
-            sku=row.sku,
-            quantity=row.quantity,
-            weight_grams=row.weight_grams,
+            reference=ref.idempotency_key, to=line.shipping_address, **row.model_dump()
         )
-        return parcel, row.stock_taken
+        return parcel, not first_try
 
     async def _release(self, ref: FulfillmentRef, parcel: ShipmentRequest) -> None:
         async with self._database.transaction() as connection:
-            if await mark_stock_taken(connection, ref, taken=False):
+            if await release_stock(connection, ref):
                 await stock.put_back(connection, parcel.sku, parcel.quantity, ref)

@@ -19,11 +19,14 @@ async def claim_email(
     Returns:
         When the mail was sent already, or None when it is still to be sent.
     """
-    await connection.execute(
+    claimed = await connection.scalar(
         insert(emails)
         .values(session_id=session_id, name=name, recipient=recipient, message_id=message_id)
         .on_conflict_do_nothing()
+        .returning(emails.c.name)
     )
+    if claimed is not None:
+        return None
     sent_at: datetime | None = await connection.scalar(
         select(emails.c.sent_at)
         .where(and_(emails.c.session_id == session_id, emails.c.name == name))

@@ -20,9 +20,7 @@ async def grant(
     await connection.execute(
         insert(entitlements)
         .values(
-            session_id=ref.session_id,
-            line_item_id=ref.line_item_id,
-            kind=ref.kind,
+            **ref.model_dump(),
             feature=feature,
             url=url,
             quantity=quantity,

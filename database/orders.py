@@ -30,11 +30,11 @@ from domain.orders import (
 
 async def save_checkout(
     connection: AsyncConnection, session: CheckoutSession, payment: Payment
-) -> OrderState:
+) -> tuple[OrderState, bool]:
     """Records what Stripe says of a session; the first time makes its one row.
 
     Returns:
-        The state that the order has now.
+        The state that the order has now, and whether it was recorded before.
     """
     values = {
         "livemode": session.livemode,
@@ -76,6 +76,7 @@ async def save_checkout(
             .where(orders.c.session_id == session.id)
             .values(state=state, closed_at=closed_at, **values)
         )
+    known = inserted is None
     if session.line_items:
         await connection.execute(
             insert(line_items)
@@ -97,7 +98,7 @@ async def save_checkout(
             )
             .on_conflict_do_nothing()
         )
-    return state
+    return state, known
 
 
 async def lock_order(connection: AsyncConnection, session_id: str) -> OrderState | None:
@@ -110,20 +111,24 @@ async def lock_order(connection: AsyncConnection, session_id: str) -> OrderState
 
 async def save_plan(
     connection: AsyncConnection, session_id: str, planned: Iterable[PlannedFulfillment]
-) -> None:
+) -> tuple[Fulfillment, ...]:
     """Records how line items are to be fulfilled; what is recorded already stays as it is."""
-    rows = [
-        {
-            "session_id": session_id,
-            "line_item_id": plan.line_item_id,
-            "kind": plan.kind,
-            "state": FulfillmentState.PENDING,
-            "parameters": plan.parameters,
-        }
-        for plan in planned
-    ]
-    if rows:
+    fresh = tuple(
+        Fulfillment(**plan.model_dump(), state=FulfillmentState.PENDING) for plan in planned
+    )
+    if fresh:
+        rows = [
+            {
+                "session_id": session_id,
+                "line_item_id": plan.line_item_id,
+                "kind": plan.kind,
+                "state": plan.state,
+                "parameters": plan.parameters,
+            }
+            for plan in fresh
+        ]
         await connection.execute(insert(fulfillments).values(rows).on_conflict_do_nothing())
+    return fresh
 
 
 async def replace_plan(
@@ -162,13 +167,7 @@ async def read_plan(connection: AsyncConnection, session_id: str) -> tuple[Fulfi
     """All fulfillments of an order, in the order of its line items."""
     rows = await connection.execute(
         select(fulfillments)
-        .join(
-            line_items,
-            and_(
-                line_items.c.session_id == fulfillments.c.session_id,
-                line_items.c.line_item_id == fulfillments.c.line_item_id,
-            ),
-        )
+        .join(line_items, _same_line())
         .where(fulfillments.c.session_id == session_id)
         .order_by(line_items.c.position, fulfillments.c.kind)
     )
@@ -185,35 +184,32 @@ async def read_plan(connection: AsyncConnection, session_id: str) -> tuple[Fulfi
     )
 
 
-class LineAndCustomer(BaseModel):
+class ClaimedLine(BaseModel):
     """What delivering a line item needs to know, personal data included."""
 
     model_config = ConfigDict(frozen=True)
 
+    state: FulfillmentState
     quantity: int
     customer_email: str | None
     shipping_address: Address | None
 
 
-async def line_and_customer(connection: AsyncConnection, ref: FulfillmentRef) -> LineAndCustomer:
-    """The line item of a recorded fulfillment, and who bought it."""
+async def claim_line(connection: AsyncConnection, ref: FulfillmentRef) -> ClaimedLine:
+    """Locks a fulfillment until the transaction ends; tells its state, item and buyer."""
     row = await connection.execute(
-        select(line_items.c.quantity, orders.c.customer_email, orders.c.shipping_address)
-        .join(orders, orders.c.session_id == line_items.c.session_id)
-        .where(
-            line_items.c.session_id == ref.session_id,
-            line_items.c.line_item_id == ref.line_item_id,
+        select(
+            fulfillments.c.state,
+            line_items.c.quantity,
+            orders.c.customer_email,
+            orders.c.shipping_address,
         )
+        .join(line_items, _same_line())
+        .join(orders, orders.c.session_id == fulfillments.c.session_id)
+        .where(_is(ref))
+        .with_for_update(of=fulfillments)
     )
-    return LineAndCustomer.model_validate(row.one(), from_attributes=True)
-
-
-async def fulfillment_state(
-    connection: AsyncConnection, ref: FulfillmentRef
-) -> FulfillmentState | None:
-    """Locks a fulfillment until the transaction ends and tells its state; None: not planned."""
-    state = await connection.scalar(select(fulfillments.c.state).where(_is(ref)).with_for_update())
-    return None if state is None else FulfillmentState(state)
+    return ClaimedLine.model_validate(row.one(), from_attributes=True)
 
 
 async def mark_fulfillment(
@@ -281,6 +277,13 @@ async def close_order(connection: AsyncConnection, session_id: str) -> None:
         update(orders)
         .where(orders.c.session_id == session_id, orders.c.state != OrderState.FULFILLED)
         .values(state=OrderState.FULFILLED, closed_at=func.now())
+    )
+
+
+def _same_line() -> ColumnElement[bool]:
+    return and_(
+        line_items.c.session_id == fulfillments.c.session_id,
+        line_items.c.line_item_id == fulfillments.c.line_item_id,
     )
 
 

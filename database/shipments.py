@@ -18,68 +18,48 @@ class ShipmentRow(BaseModel):
     sku: str
     quantity: int
     weight_grams: int
-    stock_taken: bool
 
 
-async def claim_shipment(
-    connection: AsyncConnection,
-    ref: FulfillmentRef,
-    *,
-    sku: str,
-    quantity: int,
-    weight_grams: int,
-) -> ShipmentRow:
-    """Writes the row of a shipment and locks it until the transaction ends.
+async def claim_stock(connection: AsyncConnection, ref: FulfillmentRef, row: ShipmentRow) -> bool:
+    """Writes the row of a shipment and says that it holds stock, which is now to be taken.
 
-    While no stock is taken the row follows the newest SKU and weight, so that an operator's
-    retry after a correction of the catalog takes the corrected SKU.
+    A shipment whose stock was put back takes the SKU and weight that are given now, so that
+    an operator's retry follows a corrected catalog.
+
+    Returns:
+        False when the shipment holds its stock already, from an earlier try.
     """
-    values = {"sku": sku, "quantity": quantity, "weight_grams": weight_grams}
-    await connection.execute(
+    values = {**row.model_dump(), "stock_taken": True}
+    claimed = await connection.scalar(
         insert(shipments)
-        .values(
-            session_id=ref.session_id,
-            line_item_id=ref.line_item_id,
-            kind=ref.kind,
-            stock_taken=False,
-            **values,
-        )
+        .values(**ref.model_dump(), **values)
         .on_conflict_do_update(
             index_elements=[shipments.c.session_id, shipments.c.line_item_id, shipments.c.kind],
             set_=values,
             where=shipments.c.stock_taken.is_(False),
         )
-    )
-    row = (
-        await connection.execute(
-            select(
-                shipments.c.sku,
-                shipments.c.quantity,
-                shipments.c.weight_grams,
-                shipments.c.stock_taken,
-            )
-            .where(_is(ref))
-            .with_for_update()
-        )
-    ).one()
-    return ShipmentRow.model_validate(row, from_attributes=True)
-
-
-async def mark_stock_taken(
-    connection: AsyncConnection, ref: FulfillmentRef, *, taken: bool
-) -> bool:
-    """Records whether a shipment holds stock; False when it was recorded so already."""
-    changed = await connection.scalar(
-        update(shipments)
-        .where(
-            _is(ref),
-            shipments.c.stock_taken.is_(not taken),
-            shipments.c.carrier_shipment_id.is_(None),
-        )
-        .values(stock_taken=taken)
         .returning(shipments.c.session_id)
     )
-    return changed is not None
+    return claimed is not None
+
+
+async def read_shipment(connection: AsyncConnection, ref: FulfillmentRef) -> ShipmentRow:
+    """What an earlier try recorded."""
+    row = await connection.execute(
+        select(shipments.c.sku, shipments.c.quantity, shipments.c.weight_grams).where(_is(ref))
+    )
+    return ShipmentRow.model_validate(row.one(), from_attributes=True)
+
+
+async def release_stock(connection: AsyncConnection, ref: FulfillmentRef) -> bool:
+    """Says that a shipment holds no stock any more; False when it held none, or is booked."""
+    released = await connection.scalar(
+        update(shipments)
+        .where(_is(ref), shipments.c.stock_taken, shipments.c.carrier_shipment_id.is_(None))
+        .values(stock_taken=False)
+        .returning(shipments.c.session_id)
+    )
+    return released is not None
 
 
 async def mark_booked(

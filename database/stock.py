@@ -7,7 +7,7 @@ hand; `python -m database.stock list` prints it.
 import argparse
 import asyncio
 
-from sqlalchemy import select, update
+from sqlalchemy import literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,18 +24,26 @@ async def take(connection: AsyncConnection, sku: str, quantity: int, ref: Fulfil
     Raises:
         PermanentError: Too few are on hand, or the SKU is not known.
     """
-    taken = await connection.scalar(
+    taken = (
         update(stock)
         .where(stock.c.sku == sku, stock.c.on_hand >= quantity)
         .values(on_hand=stock.c.on_hand - quantity)
         .returning(stock.c.sku)
+        .cte("taken")
     )
-    if taken is None:
+    movement = {"quantity": -quantity, "reason": "taken", **ref.model_dump()}
+    recorded = await connection.scalar(
+        insert(stock_movements)
+        .from_select(
+            ["sku", *movement], select(taken.c.sku, *(literal(each) for each in movement.values()))
+        )
+        .returning(stock_movements.c.sku)
+    )
+    if recorded is None:
         on_hand = await connection.scalar(select(stock.c.on_hand).where(stock.c.sku == sku))
         if on_hand is None:
             raise PermanentError("sku_unknown", f"SKU {sku} has no stock record: set its stock")
         raise PermanentError("out_of_stock", f"SKU {sku}: {quantity} wanted, {on_hand} on hand")
-    await _record(connection, sku, -quantity, "taken", ref)
 
 
 async def put_back(
