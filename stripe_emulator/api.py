@@ -9,7 +9,9 @@ import binascii
 import hashlib
 import json
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +30,12 @@ from .params import check, shape_of
 from .store import PLATFORM_ACCOUNT
 
 MAX_BODY_BYTES: Final = 1_000_000
+_FORM: Final = "application/x-www-form-urlencoded"
+_SHOWN_LENGTH: Final = 12
+_PUBLISHABLE_KEY: Final = (
+    "This API call cannot be made with a publishable API key. Please use a secret API key. You"
+    " can find a list of your API keys at https://dashboard.stripe.com/account/apikeys."
+)
 _NO_KEY: Final = (
     "You did not provide an API key. You need to provide your API key in the Authorization"
     " header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See"
@@ -57,6 +65,8 @@ class Api:
             headers["Idempotent-Replayed"] = "true"
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             headers["Retry-After"] = "1"
+        if status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = 'Bearer realm="Stripe"'
         return Response(body, status, headers, "application/json")
 
     def _authenticate(self, request: Request) -> None:
@@ -64,11 +74,14 @@ class Api:
         if not key:
             raise unauthorized(_NO_KEY)
         expected = self._emulator.config.api_key
+        if key.startswith("pk_"):
+            raise StripeError(
+                _PUBLISHABLE_KEY, status=HTTPStatus.UNAUTHORIZED, code="secret_key_required"
+            )
         if "_live_" in key:
             raise unauthorized("This is a local stand-in for Stripe: it takes test keys only.")
         if (key != expected) if expected else not key.startswith(("sk_test_", "rk_test_")):
-            hidden = f"{key[:8]}{'*' * max(len(key) - 12, 0)}{key[-4:]}"
-            raise unauthorized(f"Invalid API Key provided: {hidden}")
+            raise unauthorized(f"Invalid API Key provided: {_masked(key)}")
 
     async def _answer(self, request: Request, cause: Cause) -> tuple[int, bytes, bool]:
         """Status, body, and whether it is the answer to an earlier request."""
@@ -81,9 +94,9 @@ class Api:
         account_id = request.headers.get("stripe-account", PLATFORM_ACCOUNT)
         key = cause["idempotency_key"] if request.method == "POST" else None
         if key is not None:
-            line = f"{request.method} {request.url.path}\n{raw}"
-            fingerprint = hashlib.sha256(line.encode()).hexdigest()
-            kept = self._emulator.idempotency.begin(account_id, key, fingerprint)
+            kept = self._emulator.idempotency.begin(
+                account_id, key, request.url.path, _fingerprint(raw)
+            )
             if kept is not None:
                 return *kept, True
         executed = False
@@ -142,9 +155,32 @@ def _indent(request: Request) -> int | None:
     return None if "Bindings/" in request.headers.get("user-agent", "") else 2
 
 
+def _masked(key: str) -> str:
+    """The key as errors show it: enough to know which one was meant."""
+    if len(key) <= _SHOWN_LENGTH:
+        return "*" * len(key)
+    return f"{key[:8]}{'*' * (len(key) - _SHOWN_LENGTH)}{key[-4:]}"
+
+
+def _fingerprint(raw: str) -> str:
+    """The same for the same parameters, in whatever order they are sent.
+
+    The sort is stable, so that equal names, as in `items[][price]`, keep their order.
+    """
+    pairs = sorted(parse_qsl(raw, keep_blank_values=True), key=itemgetter(0))
+    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+
+
 async def _raw_parameters(request: Request) -> str:
     if request.method != "POST":
         return request.url.query
+    kind = request.headers.get("content-type", _FORM).partition(";")[0]
+    if kind != _FORM and request.headers.get("content-length", "0") != "0":
+        raise StripeError(
+            "Invalid request (check that your POST content type is"
+            " application/x-www-form-urlencoded). If you have questions, we can help at"
+            " https://support.stripe.com/."
+        )
     length = 0
     chunks = []
     async for chunk in request.stream():

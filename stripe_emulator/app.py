@@ -20,7 +20,10 @@ from .pages.shop import ShopPages
 from .resources import table, webhook_endpoints
 from .samples import add_samples
 
-_METHODS = ["GET", "POST", "DELETE"]
+_METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"]
+"""All but the first three are answered by an error, in Stripe's form."""
+_VERSIONS = ["v1", "v2"]
+"""Of v2 there is nothing but errors."""
 
 
 async def _healthz(_request: Request) -> Response:
@@ -72,7 +75,10 @@ def create_app(config: EmulatorConfig) -> Starlette:
             *DashboardPages(emulator).routes(),
             *ShopPages(emulator).routes(),
             *PayPages(emulator).routes(),
-            Route("/v1/{path:path}", answer, methods=_METHODS),
+            *(
+                Route(f"/{version}/{{path:path}}", answer, methods=_METHODS)
+                for version in _VERSIONS
+            ),
         ],
         lifespan=lifespan,
     )

@@ -41,7 +41,8 @@ def event_at(event: StripeObject, version: str) -> StripeObject:
     Of all that changed between versions, only what a fulfillment service reads is undone:
     before 2025-03-31 a session has `shipping_details` of its own.
     """
-    rendered = {**event, "api_version": version}
+    rendered = {name: value for name, value in event.items() if name[0] != "_"}
+    rendered["api_version"] = version
     obj = event["data"]["object"]
     if version < _SHIPPING_MOVED and obj["object"] == "checkout.session":
         collected = obj["collected_information"] or {}

@@ -138,7 +138,7 @@ class Deliveries:
                 delivery.state = State.DROPPED
             else:
                 self._start(self._run(delivery))
-        event["pending_webhooks"] = self._pending(event)
+        self._note(event)
         return deliveries
 
     def switch(self, mode: Mode, *, newest_first: bool = False) -> int:
@@ -228,7 +228,7 @@ class Deliveries:
                 delivery.state = State.SUCCEEDED
             elif pause_s is None or not delivery.target.retries:
                 delivery.state = State.FAILED
-            delivery.event["pending_webhooks"] = self._pending(delivery.event)
+            self._note(delivery.event)
             delivery.answered.set()
             if delivery.state is not State.PENDING or pause_s is None:
                 return
@@ -251,6 +251,8 @@ class Deliveries:
         delivery.attempts.append(Attempt(at, duration_ms, headers, answer))
         return answer
 
-    def _pending(self, event: StripeObject) -> int:
-        waiting = {State.PENDING, State.HELD}
-        return sum(one.state in waiting for one in self._by_event.get(event["id"], ()))
+    def _note(self, event: StripeObject) -> None:
+        """Write on the event how far its deliveries have come."""
+        latest = {one.target.id: one.state for one in self._by_event.get(event["id"], ())}
+        event["pending_webhooks"] = sum(s in {State.PENDING, State.HELD} for s in latest.values())
+        event["_undelivered"] = any(state is not State.SUCCEEDED for state in latest.values())

@@ -52,14 +52,26 @@ def missing_parameter(param: str) -> StripeError:
     return invalid(f"Missing required param: {param}.", param, "parameter_missing")
 
 
-def resource_missing(kind: str, object_id: str, param: str | None = None) -> StripeError:
+def resource_missing(
+    kind: str, object_id: str, param: str | None = None, *, in_url: str = "id"
+) -> StripeError:
     """There is no such object: 404 when it was asked for by its URL, 400 by a parameter."""
     return StripeError(
         f"No such {kind}: '{object_id}'",
         status=HTTPStatus.NOT_FOUND if param is None else HTTPStatus.BAD_REQUEST,
         code="resource_missing",
-        param=param or "id",
+        param=param or in_url,
     )
+
+
+def require_one_of(params: dict[str, Any], *names: str) -> None:
+    """Refuse parameters that exclude each other.
+
+    Raises:
+        StripeError: With Stripe's words.
+    """
+    if sum(name in params for name in names) > 1:
+        raise invalid(f"You may only specify one of these parameters: {', '.join(names)}.")
 
 
 def unauthorized(message: str) -> StripeError:

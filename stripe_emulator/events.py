@@ -49,6 +49,7 @@ def new_event(
         "pending_webhooks": 0,
         "request": current_cause.get() or Cause(id=None, idempotency_key=None),
         "type": event_type,
+        "_undelivered": False,
     }
     if connected:
         event["account"] = account.id

@@ -4,6 +4,7 @@ See "Expanding responses" in Stripe's API reference.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from .errors import invalid
@@ -13,6 +14,7 @@ from .store import Account, StripeObject
 MAX_DEPTH: Final = 4
 
 Includer = Callable[[Account, StripeObject], Any]
+"""Makes a field from the stored object that it belongs to."""
 _includers: dict[tuple[str, str], Includer] = {}
 
 
@@ -32,57 +34,82 @@ def render(account: Account, obj: StripeObject, expand: list[str] | None = None)
     Raises:
         StripeError: If a path cannot be expanded or is deeper than four levels.
     """
-    public = {key: value for key, value in obj.items() if key[0] != "_"}
-    for path in expand or ():
+    if not expand:
+        return {key: value for key, value in obj.items() if key[0] != "_"}
+    expanded = dict(obj)
+    for path in expand:
         parts = path.split(".")
         if len([part for part in parts if part != "data"]) > MAX_DEPTH:
             raise invalid(
                 f"You cannot expand more than {MAX_DEPTH} levels of a property: {path}", "expand"
             )
-        _expand(account, public, parts, (public.get("object", ""), ""), path)
+        _expand(account, expanded, parts, _Place(expanded.get("object", ""), "", expanded), path)
+    public: StripeObject = _public(expanded)
     return public
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an expansion has come to: inside which object, and on what way within it."""
+
+    kind: str
+    way: str
+    owner: StripeObject
+
+
+def _public(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The value without the emulator's notes; metadata is the merchant's, whatever its keys."""
+    if isinstance(value, list):
+        return [_public(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: inner if key == "metadata" else _public(inner)
+        for key, inner in value.items()
+        if key[:1] != "_"
+    }
+
+
 def _expand(
-    account: Account, node: StripeObject, parts: list[str], place: tuple[str, str], path: str
+    account: Account, node: StripeObject, parts: list[str], place: _Place, path: str
 ) -> None:
-    """Expand the first part below the node; `place` is the kind around it and the way here."""
-    kind, prefix = place
+    """Expand the first part below the node, which is at that place."""
     name, rest = parts[0], parts[1:]
     value = node.get(name)
-    way = f"{prefix}{name}"
-    if not _leads_on(kind, way) and not (rest and isinstance(value, (dict, list))):
+    way = f"{place.way}{name}"
+    if not _leads_on(place.kind, way) and not (rest and isinstance(value, (dict, list))):
         raise _cannot_expand(path)
-    includer = _includers.get((kind, way))
+    includer = _includers.get((place.kind, way))
     if includer is not None and not isinstance(value, (dict, list)):
-        value = includer(account, node)
+        value = includer(account, place.owner)
     if value is None:
         return
-    node[name] = _below(account, value, rest, (kind, way), path)
+    node[name] = _below(account, value, rest, replace(place, way=way), path)
 
 
 def _below(
     account: Account,
     value: Any,  # noqa: ANN401 - any JSON value
     rest: list[str],
-    place: tuple[str, str],
+    place: _Place,
     path: str,
 ) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, list):
         return [_below(account, item, rest, place, path) for item in value]
     if isinstance(value, str):
-        kind, way = place
-        _require_expandable(kind, way, path)
-        target = account.find(value)
-        value = render(account, target) if target is not None else value
+        _require_expandable(place.kind, place.way, path)
+        value = account.find(value) or value
     if not isinstance(value, dict):
         if rest:
             raise _cannot_expand(path)
         return value
     copy = dict(value)
     if rest:
-        kind, way = place
-        inner = (copy["object"], "") if "object" in copy else (kind, f"{way}.")
+        inner = (
+            _Place(copy["object"], "", copy)
+            if "object" in copy
+            else replace(place, way=f"{place.way}.")
+        )
         _expand(account, copy, rest, inner, path)
     return copy
 

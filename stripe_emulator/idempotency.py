@@ -12,10 +12,12 @@ from typing import Final
 from .errors import StripeError
 
 KEPT_S: Final = 24 * 3600
+MAX_KEY_LENGTH: Final = 255
 
 
 @dataclass(slots=True)
 class _Kept:
+    path: str
     fingerprint: str
     at: float
     answer: tuple[int, bytes] | None = None
@@ -27,16 +29,31 @@ class IdempotencyKeys:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], _Kept] = {}
 
-    def begin(self, account_id: str, key: str, fingerprint: str) -> tuple[int, bytes] | None:
+    def begin(
+        self, account_id: str, key: str, path: str, fingerprint: str
+    ) -> tuple[int, bytes] | None:
         """Claim a key, or give the status and body that were answered under it before.
 
         Raises:
-            StripeError: If the key belongs to another request, or to one still under way.
+            StripeError: If the key is too long, or belongs to another request or to one still
+                under way.
         """
+        if len(key) > MAX_KEY_LENGTH:
+            raise StripeError(
+                f"Idempotency keys can have up to {MAX_KEY_LENGTH} characters.",
+                error_type="idempotency_error",
+            )
         kept = self._kept.get((account_id, key))
         if kept is None or kept.at < time.time() - KEPT_S:
-            self._kept[account_id, key] = _Kept(fingerprint, time.time())
+            self._kept[account_id, key] = _Kept(path, fingerprint, time.time())
             return None
+        if kept.path != path:
+            raise StripeError(
+                "Keys for idempotent requests can only be used for the same endpoint they were"
+                f" first used for ('{path}' vs '{kept.path}'). Try using a key other than '{key}'"
+                " if you meant to execute a different request.",
+                error_type="idempotency_error",
+            )
         if kept.fingerprint != fingerprint:
             raise StripeError(
                 "Keys for idempotent requests can only be used with the same parameters they"

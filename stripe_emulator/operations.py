@@ -5,11 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from .errors import resource_missing
 from .params import Params, Shape
 from .store import Account, StripeObject
 
 if TYPE_CHECKING:
     from .emulator import Emulator
+
+
+_ERROR_NAMES: Final = {"customer": "id", "subscription_exposed_id": "id"}
+"""Parts of URLs that Stripe's errors call otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,17 @@ class Call:
     params: Params
     path: dict[str, str]
     base_url: str
+
+    def target(self, kind: str, part: str) -> StripeObject:
+        """The object that a part of the URL names.
+
+        Raises:
+            StripeError: `resource_missing` with status 404; it names the part, as Stripe does.
+        """
+        obj = self.account.find(self.path[part])
+        if obj is None or obj["object"] != kind:
+            raise resource_missing(kind, self.path[part], in_url=_ERROR_NAMES.get(part, part))
+        return obj
 
 
 Handler = Callable[[Call], StripeObject]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Final
 
-from .errors import invalid
+from .errors import invalid, require_one_of
 from .expand import render
 from .params import Params
 from .store import Account, StripeObject
@@ -24,12 +24,14 @@ def page(
     """The page of `objects` that the cursor parameters ask for, its items expanded.
 
     Raises:
-        StripeError: If the limit is not between 1 and 100 or a cursor is unknown.
+        StripeError: If the limit is not between 1 and 100, or a cursor is unknown or one of two.
     """
+    require_one_of(params, "ending_before", "starting_after")
     limit = params.get("limit", DEFAULT_LIMIT)
     if not 1 <= limit <= MAX_LIMIT:
+        bound = "greater than or equal to 1" if limit < 1 else f"less than or equal to {MAX_LIMIT}"
         raise invalid(
-            f"Invalid integer: limit must be between 1 and {MAX_LIMIT}",
+            f"This value must be {bound} (it currently is '{limit}').",
             "limit",
             "parameter_invalid_integer",
         )

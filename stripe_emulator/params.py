@@ -20,6 +20,9 @@ from .forms import FormTree, FormValue
 Shape = dict[str, Any] | str
 Params = dict[str, Any]
 
+MAX_METADATA_KEYS = 50
+MAX_METADATA_KEY_LENGTH = 40
+MAX_METADATA_VALUE_LENGTH = 500
 _INTEGER = re.compile(r"-?\d{1,18}")
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,12})?")
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
@@ -65,11 +68,32 @@ def _convert(shape: Shape, value: FormValue, path: str) -> Any:  # noqa: ANN401 
                 return _array(candidate["array"], value, path)
             if "map" in candidate:
                 inner = candidate["map"]
+                if path.removesuffix("]").endswith("metadata"):
+                    _check_metadata(value, path)
                 return {
                     key: item if item == "" else _convert(inner, item, f"{path}[{key}]")
                     for key, item in value.items()
                 }
-    raise invalid(f"Invalid string: {{...}}; {path} is not an object", path)
+    raise _not_of(_candidates(shape), [], json.dumps(value), path)
+
+
+def _check_metadata(tree: FormTree, path: str) -> None:
+    """Stripe's limits. See "Metadata" in its API reference."""
+    if len(tree) > MAX_METADATA_KEYS:
+        raise invalid(f"Metadata can have up to {MAX_METADATA_KEYS} keys.", path)
+    for key, value in tree.items():
+        if len(key) > MAX_METADATA_KEY_LENGTH:
+            raise invalid(
+                f"Metadata keys can have up to {MAX_METADATA_KEY_LENGTH} characters, but you passed"
+                f" in a key that is {len(key)} characters. Invalid key: {key}",
+                path,
+            )
+        if isinstance(value, str) and len(value) > MAX_METADATA_VALUE_LENGTH:
+            raise invalid(
+                f"Metadata values can have up to {MAX_METADATA_VALUE_LENGTH} characters, but you"
+                f" passed in a value that is {len(value)} characters. Invalid value: {value}",
+                path,
+            )
 
 
 def _candidates(shape: Shape) -> list[Shape]:
@@ -136,6 +160,8 @@ def _scalar(shape: Shape, value: str, path: str) -> Any:  # noqa: ANN401 - JSON 
 
 
 def _not_of(candidates: list[Shape], choices: list[list[str]], value: str, path: str) -> Exception:
+    if "string" in candidates:
+        return invalid(f"Invalid string: {value}", path)
     if "integer" in candidates:
         return invalid(f"Invalid integer: {value}", path, "parameter_invalid_integer")
     if "boolean" in candidates:

@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from ..errors import invalid, missing_parameter
-from ..expand import render
 from ..ids import new_id
 from ..operations import Call
 from ..paging import page
@@ -97,14 +96,14 @@ def add_optional_item(
     session["_line_items"].append(_item(account, price, quantity, {}))
 
 
-def with_prices(account: Account, items: list[StripeObject]) -> list[StripeObject]:
-    """The items with their prices as objects, as line items are answered."""
+def with_prices(account: Account, owner: StripeObject) -> list[StripeObject]:
+    """The items of a session or link with their prices as objects, as they are answered."""
     return [
-        render(account, {**item, "price": account.get("price", item["price"])}) for item in items
+        {**item, "price": account.get("price", item["price"]), "_owner": owner}
+        for item in owner["_line_items"]
     ]
 
 
 def list_page(call: Call, owner: StripeObject, url: str) -> StripeObject:
     """The page of an owner's line items that the parameters ask for."""
-    items = with_prices(call.account, owner["_line_items"])
-    return page(call.account, items, call.params, url)
+    return page(call.account, with_prices(call.account, owner), call.params, url)

@@ -2,15 +2,17 @@
 
 from typing import Any, Final
 
-from ..errors import invalid, missing_parameter
+from ..errors import invalid, missing_parameter, require_one_of
 from ..expand import includable
 from ..ids import new_id, now, random_text
+from ..money import MINIMUM_CHARGE, amount_too_small, display
 from ..operations import Call
 from ..paging import first_page
 from ..params import Params
 from ..payments.methods import CARD, DELAYED_BY_CURRENCY
-from ..resources.common import metadata, require
+from ..resources.common import check_email, metadata, require
 from ..store import Account, StripeObject
+from . import breakdown as breakdown  # noqa: PLC0414 - registers what sessions can expand
 from .custom_fields import new_fields
 from .discounts import apply_discounts
 from .line_items import adjustable, new_items, with_prices
@@ -19,6 +21,7 @@ from .totals import compute
 
 MIN_LIFETIME_S: Final = 30 * 60
 MAX_LIFETIME_S: Final = 24 * 3600
+MAX_REFERENCE_LENGTH: Final = 200
 _ID_LENGTH: Final = 58
 _CUSTOM_TEXTS: Final = (
     "after_submit",
@@ -31,10 +34,9 @@ _ID_MARK: Final = {"payment": "a1", "subscription": "b1", "setup": "c1"}
 
 @includable("checkout.session", "line_items")
 def _line_items(account: Account, session: StripeObject) -> StripeObject | None:
-    session = account.get("checkout.session", session["id"])
-    items = with_prices(account, session["_line_items"])
     if session["mode"] == "setup":
         return None
+    items = with_prices(account, session)
     return first_page(f"/v1/checkout/sessions/{session['id']}/line_items", items)
 
 
@@ -61,7 +63,7 @@ def _check_urls(params: Params, ui_mode: str) -> None:
         if not params.get("success_url"):
             raise missing_parameter("success_url")
         for name in ("success_url", "cancel_url"):
-            _check_url(params.get(name), name)
+            check_url(params.get(name), name)
         return
     if "success_url" in params or "cancel_url" in params:
         raise invalid(f"`success_url` can't be used with ui_mode {ui_mode}", "success_url")
@@ -69,9 +71,36 @@ def _check_urls(params: Params, ui_mode: str) -> None:
         raise missing_parameter("return_url")
 
 
-def _check_url(url: str | None, name: str) -> None:
+def check_url(url: str | None, name: str) -> None:
+    """Refuse what is no web address.
+
+    Raises:
+        StripeError: `url_invalid`.
+    """
     if url is not None and not url.startswith(("http://", "https://")):
         raise invalid("Not a valid URL", name, "url_invalid")
+
+
+def _check_customer(params: Params) -> None:
+    require_one_of(params, "customer", "customer_email")
+    if "customer_email" in params:
+        check_email(params["customer_email"], "customer_email")
+    if len(params.get("client_reference_id", "")) > MAX_REFERENCE_LENGTH:
+        raise invalid(
+            f"Invalid string: {params['client_reference_id'][:10]}…; must be at most"
+            f" {MAX_REFERENCE_LENGTH} characters",
+            "client_reference_id",
+        )
+
+
+def _check_total(session: StripeObject) -> None:
+    total, currency = session["amount_total"], session["currency"]
+    if session["mode"] == "payment" and amount_too_small(total, currency):
+        least = display(MINIMUM_CHARGE[currency], currency)
+        raise invalid(
+            f"The Checkout Session's total amount due must add up to at least {least} {currency}",
+            code="amount_too_small",
+        )
 
 
 def _customer_details(params: Params, customer: StripeObject | None) -> StripeObject | None:
@@ -177,6 +206,7 @@ def new_session(call: Call, params: Params, *, payment_link: str | None = None) 
     ui_mode = params.get("ui_mode", "hosted_page")
     if payment_link is None:
         _check_urls(params, ui_mode)
+    _check_customer(params)
     if mode != "setup" and not params.get("line_items"):
         raise missing_parameter("line_items")
     customer = require(call.account, "customer", params, "customer")
@@ -254,6 +284,7 @@ def new_session(call: Call, params: Params, *, payment_link: str | None = None) 
         apply_discounts(call.account, session, params.get("discounts") or [])
         apply_shipping_option(call.account, session, 0)
         compute(call.account, session)
+        _check_total(session)
     call.account.add(session)
     call.emulator.schedule.add(expires_at, "expire_session", call.account.id, session_id)
     return session

@@ -26,6 +26,7 @@ from ..payments.methods import (
     new_bank_debit,
     new_card,
 )
+from ..resources.common import check_email
 from ..resources.payment_links import session_params
 from ..store import Account, StripeObject
 from .templates import page
@@ -119,7 +120,10 @@ class PayPages:
         shown_at = base_url(self._emulator.config, request)
         call = Call(self._emulator, account, {}, {}, shown_at)
         params = session_params(account, link, dict(request.query_params))
-        session = new_session(call, params, payment_link=link["id"])
+        try:
+            session = new_session(call, params, payment_link=link["id"])
+        except StripeError as error:
+            return page("message.html", error.status, title="Something went wrong", text=str(error))
         code = request.query_params.get("prefilled_promo_code")
         if code:
             with contextlib.suppress(StripeError):  # a wrong code in the URL is no discount
@@ -150,7 +154,7 @@ class PayPages:
         form: Mapping[str, str],
         error: str | None,
     ) -> Response:
-        items = with_prices(account, session["_line_items"])
+        items = with_prices(account, session)
         present = {item["price"]["id"] for item in items}
         optional = [
             (account.get("price", o["price"]), o)
@@ -221,6 +225,8 @@ def _buyer(session: StripeObject, form: Mapping[str, str]) -> Buyer:
         raise invalid("Your phone number is required", "phone")
     if session["shipping_address_collection"] is not None and not (shipping or {}).get("line1"):
         raise invalid("Your shipping address is required", "shipping")
+    if form.get("email"):
+        check_email(form["email"], "email")
     return Buyer(
         email=form.get("email"),
         name=form.get("name") or form.get("shipping_name"),

@@ -187,7 +187,7 @@ def fail(emulator: Emulator, account: Account, intent: StripeObject) -> None:
         "last_payment_error": {
             "code": "payment_method_customer_decline",
             "message": message,
-            "payment_method": public_method(method),
+            "payment_method": public(method),
             "type": "invalid_request_error",
         },
     }
@@ -195,9 +195,9 @@ def fail(emulator: Emulator, account: Account, intent: StripeObject) -> None:
     emulator.emit(account, "payment_intent.payment_failed", intent)
 
 
-def public_method(method: StripeObject) -> StripeObject:
-    """The payment method as it is embedded in errors."""
-    return {key: value for key, value in method.items() if key[0] != "_"}
+def public(obj: StripeObject) -> StripeObject:
+    """A payment method or intent as it is embedded in errors."""
+    return {key: value for key, value in obj.items() if key[0] != "_"}
 
 
 def _succeed(
@@ -228,7 +228,7 @@ def _decline(
         code="card_declined",
         decline_code=code,
         charge=charge["id"],
-        payment_method=public_method(method),
+        payment_method=public(method),
     )
     intent |= {
         "status": "requires_payment_method",
@@ -238,7 +238,7 @@ def _decline(
     }
     emulator.emit(account, "charge.failed", charge)
     emulator.emit(account, "payment_intent.payment_failed", intent)
-    error.error["payment_intent"] = {k: v for k, v in intent.items() if k[0] != "_"}
+    error.error["payment_intent"] = public(intent)
     return error
 
 

@@ -39,7 +39,9 @@ def refund_charge(
         )
     left = charge["amount"] - charge["amount_refunded"]
     amount = left if amount_minor is None else amount_minor
-    if not 1 <= amount <= left:
+    if amount < 1:
+        raise invalid("Invalid positive integer", "amount", "parameter_invalid_integer")
+    if amount > left:
         raise invalid(
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})",
             "amount",

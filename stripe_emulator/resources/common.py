@@ -1,11 +1,30 @@
 """What resources share: metadata, updates, references."""
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
+from ..errors import invalid
 from ..params import Params
 from ..store import Account, StripeObject
 
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 MetadataParam = dict[str, str] | str
+
+
+def is_email(text: str) -> bool:
+    """Whether it looks like an e-mail address."""
+    return _EMAIL.fullmatch(text) is not None
+
+
+def check_email(text: str, param: str) -> None:
+    """Refuse what is no e-mail address.
+
+    Raises:
+        StripeError: `email_invalid`.
+    """
+    if not is_email(text):
+        raise invalid(f"Invalid email address: {text}", param, "email_invalid")
 
 
 def metadata(sent: MetadataParam | None) -> dict[str, str]:

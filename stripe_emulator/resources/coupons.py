@@ -8,6 +8,7 @@ from ..store import StripeObject
 from .common import metadata, update
 
 _CODE_LENGTH = 8
+_ALL_PERCENT = 100
 
 
 @operation("POST /v1/coupons")
@@ -16,6 +17,11 @@ def create(call: Call) -> StripeObject:
     params = call.params
     if ("percent_off" in params) == ("amount_off" in params):
         raise invalid("You must pass either percent_off or amount_off.", "percent_off")
+    if not 0 < params.get("percent_off", 1) <= _ALL_PERCENT:
+        raise invalid(
+            "Invalid value for percent_off: must be greater than 0 and less than or equal to 100",
+            "percent_off",
+        )
     if "amount_off" in params and "currency" not in params:
         raise invalid("You must pass currency when passing amount_off", "currency")
     coupon_id = params.get("id") or random_text(_CODE_LENGTH)
@@ -47,7 +53,7 @@ def create(call: Call) -> StripeObject:
 @operation("GET /v1/coupons/{coupon}")
 def retrieve(call: Call) -> StripeObject:
     """The coupon of this ID."""
-    return call.account.get("coupon", call.path["coupon"])
+    return call.target("coupon", "coupon")
 
 
 @operation("DELETE /v1/coupons/{coupon}")
@@ -102,7 +108,7 @@ def create_promotion_code(call: Call) -> StripeObject:
 @operation("GET /v1/promotion_codes/{promotion_code}")
 def retrieve_promotion_code(call: Call) -> StripeObject:
     """The promotion code of this ID."""
-    return call.account.get("promotion_code", call.path["promotion_code"])
+    return call.target("promotion_code", "promotion_code")
 
 
 @operation("POST /v1/promotion_codes/{promotion_code}")

@@ -6,7 +6,7 @@ from ..operations import Call, operation
 from ..paging import in_range, page
 from ..params import Params
 from ..store import Account, StripeObject
-from .common import metadata, update
+from .common import check_email, metadata, update
 
 
 def add_customer(emulator: Emulator, account: Account, params: Params) -> StripeObject:
@@ -49,13 +49,15 @@ def add_customer(emulator: Emulator, account: Account, params: Params) -> Stripe
 @operation("POST /v1/customers")
 def create(call: Call) -> StripeObject:
     """Create a customer."""
+    if call.params.get("email"):
+        check_email(call.params["email"], "email")
     return add_customer(call.emulator, call.account, call.params)
 
 
 @operation("GET /v1/customers/{customer}")
 def retrieve(call: Call) -> StripeObject:
     """The customer of this ID."""
-    return call.account.get("customer", call.path["customer"])
+    return call.target("customer", "customer")
 
 
 @operation("POST /v1/customers/{customer}")

@@ -9,7 +9,7 @@ from .common import update
 @operation("POST /v1/disputes/{dispute}")
 def modify(call: Call) -> StripeObject:
     """Add evidence; the test evidence `winning_evidence` and `losing_evidence` decide."""
-    dispute = call.account.get("dispute", call.path["dispute"])
+    dispute = call.target("dispute", "dispute")
     update(dispute, call.params, ())
     evidence = {
         name: value or None
@@ -24,5 +24,5 @@ def modify(call: Call) -> StripeObject:
 @operation("POST /v1/disputes/{dispute}/close")
 def close(call: Call) -> StripeObject:
     """Accept the dispute: it is lost."""
-    dispute = call.account.get("dispute", call.path["dispute"])
+    dispute = call.target("dispute", "dispute")
     return close_dispute(call.emulator, call.account, dispute, won=False)

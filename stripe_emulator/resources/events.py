@@ -1,5 +1,6 @@
 """Events over the API. See "Events" in Stripe's API reference."""
 
+from ..errors import require_one_of
 from ..events import matches
 from ..operations import Call, operation
 from ..paging import in_range, page
@@ -9,13 +10,17 @@ from ..store import StripeObject
 @operation("GET /v1/events/{id}")
 def retrieve(call: Call) -> StripeObject:
     """The event of this ID."""
-    return call.account.get("event", call.path["id"])
+    return call.target("event", "id")
 
 
 @operation("GET /v1/events")
 def list_all(call: Call) -> StripeObject:
-    """Events, the newest first; `delivery_success` tells those that every endpoint took."""
+    """Events, the newest first; `delivery_success` tells those that every endpoint took.
+
+    Without it are those that are under way, given up, held or dropped.
+    """
     params = call.params
+    require_one_of(params, "type", "types")
     wanted = params.get("types") or ([params["type"]] if "type" in params else ["*"])
     found = (
         event
@@ -24,7 +29,7 @@ def list_all(call: Call) -> StripeObject:
         and in_range(event["created"], params.get("created"))
         and (
             "delivery_success" not in params
-            or (event["pending_webhooks"] == 0) is params["delivery_success"]
+            or event.get("_undelivered", False) is not params["delivery_success"]
         )
     )
     return page(call.account, found, params, "/v1/events")

@@ -2,14 +2,13 @@
 
 from ..checkout.sessions import default_payment_methods
 from ..errors import StripeError, invalid
+from ..money import MINIMUM_CHARGE, amount_too_small, display, known_currency
 from ..operations import Call, operation
 from ..params import Params
 from ..payments import intents
 from ..store import StripeObject
 from .common import metadata, require, update
 from .payment_methods import from_params, named
-
-_MIN_AMOUNT_MINOR = 1
 
 
 def _method(call: Call, params: Params) -> StripeObject | None:
@@ -20,15 +19,22 @@ def _method(call: Call, params: Params) -> StripeObject | None:
     return None
 
 
+def _check_amount(amount_minor: int, currency: str) -> None:
+    if amount_minor < 1:
+        raise invalid("Invalid positive integer", "amount", "parameter_invalid_integer")
+    if amount_too_small(amount_minor, currency):
+        least = display(MINIMUM_CHARGE[currency], currency)
+        raise invalid(f"Amount must be at least {least} {currency}", "amount", "amount_too_small")
+
+
 @operation("POST /v1/payment_intents")
 def create(call: Call) -> StripeObject:
     """Create an intent, and confirm it when `confirm` says so."""
     params = call.params
-    if params["amount"] < _MIN_AMOUNT_MINOR:
-        raise invalid("This value must be greater than or equal to 1.", "amount")
+    currency = known_currency(params["currency"])
+    _check_amount(params["amount"], currency)
     customer = require(call.account, "customer", params, "customer")
     method = _method(call, params)
-    currency = params["currency"].lower()
     automatic = params.get("automatic_payment_methods")
     intent = intents.new_intent(
         call.account,
@@ -60,10 +66,17 @@ def create(call: Call) -> StripeObject:
 
 
 def _retrieve(call: Call) -> StripeObject:
-    return call.account.get("payment_intent", call.path["intent"])
+    return call.target("payment_intent", "intent")
 
 
 def _require_status(intent: StripeObject, *allowed: str) -> None:
+    if intent["status"] == "succeeded":
+        raise StripeError(
+            "You cannot do this to the PaymentIntent because it has already succeeded after being"
+            " previously confirmed.",
+            code="payment_intent_unexpected_state",
+            payment_intent=intents.public(intent),
+        )
     if intent["status"] not in allowed:
         raise StripeError(
             f"This PaymentIntent's status must be {' or '.join(allowed)}, but it is"

@@ -1,10 +1,11 @@
 """Payment links. See "The Payment Link object" in Stripe's API reference."""
 
+import re
 from typing import Any
 
 from ..checkout.custom_fields import new_fields
 from ..checkout.line_items import list_page, new_items, with_prices
-from ..checkout.sessions import automatic_tax, optional_items, passed_through
+from ..checkout.sessions import automatic_tax, check_url, optional_items, passed_through
 from ..checkout.shipping import new_options
 from ..checkout.totals import compute
 from ..errors import missing_parameter, resource_missing
@@ -14,9 +15,10 @@ from ..operations import Call, operation
 from ..paging import first_page, page
 from ..params import Params
 from ..store import Account, StripeObject
-from .common import metadata, update
+from .common import is_email, metadata, update
 
 _TOKEN_LENGTH = 18
+_REFERENCE = re.compile(r"[\w-]{1,200}", re.ASCII)
 _SESSION_FIELDS = (
     "allow_promotion_codes",
     "automatic_tax",
@@ -40,16 +42,15 @@ _SESSION_FIELDS = (
 
 @includable("payment_link", "line_items")
 def _line_items(account: Account, link: StripeObject) -> StripeObject:
-    link = account.get("payment_link", link["id"])
-    return first_page(
-        f"/v1/payment_links/{link['id']}/line_items", with_prices(account, link["_line_items"])
-    )
+    items = with_prices(account, link)
+    return first_page(f"/v1/payment_links/{link['id']}/line_items", items)
 
 
 def _after_completion(sent: Params | None) -> StripeObject:
     if sent and sent["type"] == "redirect":
         if "redirect" not in sent:
             raise missing_parameter("after_completion[redirect]")
+        check_url(sent["redirect"]["url"], "after_completion[redirect][url]")
         return {"redirect": {"url": sent["redirect"]["url"]}, "type": "redirect"}
     message = (sent or {}).get("hosted_confirmation", {}).get("custom_message")
     return {
@@ -155,7 +156,8 @@ def session_params(account: Account, link: StripeObject, visit: dict[str, str]) 
     """The parameters of the session that a visit to the link's page makes.
 
     `visit` holds the page's URL parameters: `client_reference_id`, `prefilled_email` and
-    `prefilled_promo_code` are read. See "Use URL parameters" in Stripe's documentation.
+    `prefilled_promo_code` are read, wrong ones passed over. See "Use URL parameters" in Stripe's
+    documentation.
     """
     recurring = any(
         account.get("price", item["price"])["recurring"] for item in link["_line_items"]
@@ -169,8 +171,12 @@ def session_params(account: Account, link: StripeObject, visit: dict[str, str]) 
         "allowed_payment_method_types": link["payment_method_types"],
         "success_url": link["after_completion"].get("redirect", {}).get("url"),
     }
-    renamed = {"client_reference_id": "client_reference_id", "prefilled_email": "customer_email"}
-    return params | {renamed[name]: text for name, text in visit.items() if name in renamed}
+    reference, email = visit.get("client_reference_id"), visit.get("prefilled_email")
+    if reference and _REFERENCE.fullmatch(reference):
+        params["client_reference_id"] = reference
+    if email and is_email(email):
+        params["customer_email"] = email
+    return params
 
 
 def _as_sent(item: StripeObject) -> Params:
@@ -183,7 +189,7 @@ def _as_sent(item: StripeObject) -> Params:
 @operation("GET /v1/payment_links/{payment_link}")
 def retrieve(call: Call) -> StripeObject:
     """The link of this ID."""
-    return call.account.get("payment_link", call.path["payment_link"])
+    return call.target("payment_link", "payment_link")
 
 
 @operation("GET /v1/payment_links/{payment_link}/line_items")

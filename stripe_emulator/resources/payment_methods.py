@@ -75,7 +75,7 @@ def create(call: Call) -> StripeObject:
 @operation("GET /v1/payment_methods/{payment_method}")
 def retrieve(call: Call) -> StripeObject:
     """The payment method of this ID."""
-    return call.account.get("payment_method", call.path["payment_method"])
+    return call.target("payment_method", "payment_method")
 
 
 @operation("POST /v1/payment_methods/{payment_method}")
@@ -111,6 +111,20 @@ def detach(call: Call) -> StripeObject:
     method["customer"] = None
     call.emulator.emit(call.account, "payment_method.detached", method, previous)
     return method
+
+
+@operation("GET /v1/customers/{customer}/payment_methods")
+def list_of_customer(call: Call) -> StripeObject:
+    """A customer's saved payment methods, the newest first."""
+    customer = call.target("customer", "customer")
+    found = (
+        method
+        for method in call.account.newest_first("payment_method")
+        if method["customer"] == customer["id"]
+        and ("type" not in call.params or method["type"] == call.params["type"])
+    )
+    url = f"/v1/customers/{customer['id']}/payment_methods"
+    return page(call.account, found, call.params, url)
 
 
 @operation("GET /v1/payment_methods")

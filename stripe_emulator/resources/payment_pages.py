@@ -33,7 +33,7 @@ def _page(session: StripeObject) -> StripeObject:
 )
 def retrieve(call: Call) -> StripeObject:
     """The page of a session."""
-    return _page(call.account.get("checkout.session", call.path["session"]))
+    return _page(call.target("checkout.session", "session"))
 
 
 @operation(
@@ -53,7 +53,7 @@ def retrieve(call: Call) -> StripeObject:
 )
 def confirm(call: Call) -> StripeObject:
     """Pay the session with a payment method."""
-    session = call.account.get("checkout.session", call.path["session"])
+    session = call.target("checkout.session", "session")
     expected = call.params.get("expected_amount", session["amount_total"])
     if expected != session["amount_total"]:
         raise invalid(

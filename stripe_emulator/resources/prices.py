@@ -3,9 +3,10 @@
 from decimal import Decimal
 from typing import Final
 
-from ..errors import invalid, missing_parameter
+from ..errors import invalid, missing_parameter, require_one_of
 from ..expand import includable
 from ..ids import new_id, now
+from ..money import known_currency
 from ..operations import Call, operation
 from ..paging import in_range, page
 from ..params import Params
@@ -30,12 +31,14 @@ def _currency_options(_account: Account, price: StripeObject) -> StripeObject:
 
 def _amount(params: Params) -> tuple[int | None, str | None]:
     """Amount in minor units as a whole number, where it is one, and as a decimal."""
+    require_one_of(params, "unit_amount", "unit_amount_decimal")
     if "unit_amount" in params:
         amount: int = params["unit_amount"]
         if not 0 <= amount <= MAX_AMOUNT_MINOR:
             raise invalid(
-                f"Invalid value for unit_amount: must be between 0 and {MAX_AMOUNT_MINOR}",
+                f"Invalid non-negative integer: must be at most {MAX_AMOUNT_MINOR}",
                 "unit_amount",
+                "parameter_invalid_integer",
             )
         return amount, str(amount)
     if "unit_amount_decimal" in params:
@@ -80,7 +83,7 @@ def new_price(product_id: str, params: Params) -> StripeObject:
         "active": params.get("active", True),
         "billing_scheme": params.get("billing_scheme", "per_unit"),
         "created": now(),
-        "currency": params["currency"].lower(),
+        "currency": known_currency(params["currency"]),
         "custom_unit_amount": _custom_amount(params),
         "livemode": False,
         "lookup_key": params.get("lookup_key"),
@@ -130,7 +133,7 @@ def create(call: Call) -> StripeObject:
 @operation("GET /v1/prices/{price}")
 def retrieve(call: Call) -> StripeObject:
     """The price of this ID."""
-    return call.account.get("price", call.path["price"])
+    return call.target("price", "price")
 
 
 @operation("POST /v1/prices/{price}")

@@ -58,7 +58,7 @@ def create(call: Call) -> StripeObject:
 @operation("GET /v1/products/{id}")
 def retrieve(call: Call) -> StripeObject:
     """The product of this ID."""
-    return call.account.get("product", call.path["id"])
+    return call.target("product", "id")
 
 
 @operation("POST /v1/products/{id}")

@@ -7,7 +7,7 @@ from ..store import StripeObject
 
 def _retrieve(kind: str, part: str) -> Handler:
     def retrieve(call: Call) -> StripeObject:
-        return call.account.get(kind, call.path[part])
+        return call.target(kind, part)
 
     return retrieve
 

@@ -36,7 +36,7 @@ def create(call: Call) -> StripeObject:
 @operation("POST /v1/refunds/{refund}")
 def modify(call: Call) -> StripeObject:
     """Change the refund's metadata."""
-    refund = call.account.get("refund", call.path["refund"])
+    refund = call.target("refund", "refund")
     previous = update(refund, call.params, ())
     call.emulator.emit(call.account, "refund.updated", refund, previous)
     return refund
@@ -45,5 +45,5 @@ def modify(call: Call) -> StripeObject:
 @operation("POST /v1/refunds/{refund}/cancel")
 def cancel(call: Call) -> StripeObject:
     """Call a pending refund back."""
-    refund = call.account.get("refund", call.path["refund"])
+    refund = call.target("refund", "refund")
     return cancel_refund(call.emulator, call.account, refund)

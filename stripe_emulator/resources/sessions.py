@@ -21,7 +21,7 @@ def create(call: Call) -> StripeObject:
 @operation("GET /v1/checkout/sessions/{session}")
 def retrieve(call: Call) -> StripeObject:
     """The session of this ID."""
-    return call.account.get("checkout.session", call.path["session"])
+    return call.target("checkout.session", "session")
 
 
 @operation("POST /v1/checkout/sessions/{session}")

@@ -48,7 +48,7 @@ def create(call: Call) -> StripeObject:
 @operation("GET /v1/shipping_rates/{shipping_rate_token}")
 def retrieve(call: Call) -> StripeObject:
     """The shipping rate of this ID."""
-    return call.account.get("shipping_rate", call.path["shipping_rate_token"])
+    return call.target("shipping_rate", "shipping_rate_token")
 
 
 @operation("POST /v1/shipping_rates/{shipping_rate_token}")

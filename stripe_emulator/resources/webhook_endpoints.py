@@ -115,7 +115,7 @@ def create(call: Call) -> StripeObject:
 @operation("GET /v1/webhook_endpoints/{webhook_endpoint}")
 def retrieve(call: Call) -> StripeObject:
     """The endpoint of this ID."""
-    return call.account.get("webhook_endpoint", call.path["webhook_endpoint"])
+    return call.target("webhook_endpoint", "webhook_endpoint")
 
 
 @operation("POST /v1/webhook_endpoints/{webhook_endpoint}")

@@ -190,6 +190,29 @@ def test_an_idempotency_key_with_other_parameters_is_refused(client: stripe.Stri
         client.v1.products.create({"name": "y"}, {"idempotency_key": "k2"})
 
 
+def test_an_idempotency_key_belongs_to_one_endpoint_and_is_not_too_long(
+    client: stripe.StripeClient,
+) -> None:
+    client.v1.products.create({"name": "x"}, {"idempotency_key": "k7"})
+    with pytest.raises(stripe.IdempotencyError, match="/v1/customers' vs '/v1/products'"):
+        client.v1.customers.create({"name": "x"}, {"idempotency_key": "k7"})
+    assert client.v1.products.create({"name": "x"}, {"idempotency_key": "k" * 255}).id
+    with pytest.raises(stripe.IdempotencyError, match="255"):
+        client.v1.products.create({"name": "x"}, {"idempotency_key": "k" * 256})
+
+
+def test_the_same_parameters_in_another_order_are_the_same_request(
+    base_url: str, control: Control
+) -> None:
+    assert control is not None
+    headers = {"Idempotency-Key": "k8"}
+    bodies = ("name=x&images[]=a&images[]=b", "images[]=a&images[]=b&name=x")
+    first, second = [post(base_url, "/v1/products", body, **headers) for body in bodies]
+    assert first.json()["id"] == second.json()["id"]
+    other = post(base_url, "/v1/products", "name=x&images[]=b&images[]=a", **headers)
+    assert other.json()["error"]["type"] == "idempotency_error"
+
+
 def test_a_failed_execution_is_kept_under_its_key_but_a_failed_validation_is_not(
     client: stripe.StripeClient,
 ) -> None:
@@ -274,6 +297,10 @@ def test_pages_go_forward_and_back_from_a_cursor(client: stripe.StripeClient) ->
     assert back.has_more
     last = client.v1.customers.list({"limit": 2, "starting_after": newest_first[3]})
     assert not last.has_more
+    pages = client.v1.customers.list({"limit": 2})
+    assert [one.id for one in pages.auto_paging_iter()] == newest_first
+    pages = client.v1.customers.list({"limit": 2, "ending_before": newest_first[-1]})
+    assert [one.id for one in pages.auto_paging_iter()] == oldest_first[1:]
     for wrong in ({"limit": 0}, {"limit": 101}, {"starting_after": "cus_none"}):
         params: Any = wrong
         with pytest.raises(stripe.InvalidRequestError):

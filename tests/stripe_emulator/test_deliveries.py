@@ -149,10 +149,16 @@ async def test_dropped_deliveries_never_come_but_can_be_resent(
     await control.post("/deliveries", mode="normal")
     await asyncio.sleep(0.1)
     assert inbox.received == []
-    [event] = client.v1.events.list().data
+    [event] = client.v1.events.list({"delivery_success": False}).data
+    assert event.pending_webhooks == 0
+    assert client.v1.events.list({"delivery_success": True}).data == []
     await control.post(f"/events/{event.id}/resend")
     [received] = await inbox.wait_for("product.created")
     assert received.event().id == event.id
+    assert "_undelivered" not in json.loads(received.body)
+    await control.settled_deliveries()
+    assert client.v1.events.list({"delivery_success": False}).data == []
+    assert [one.id for one in client.v1.events.list({"delivery_success": True}).data] == [event.id]
 
 
 async def test_a_duplicate_is_another_event_about_the_same_change(
