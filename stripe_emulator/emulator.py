@@ -1,9 +1,8 @@
 """All of one emulator: what it remembers, what it sends, what it is set to do."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -13,6 +12,7 @@ from .events import new_event
 from .faults import Faults
 from .idempotency import IdempotencyKeys
 from .schedule import Schedule
+from .snapshot import Snapshot, load
 from .store import PLATFORM_ACCOUNT, Account, Store, StripeObject
 from .targets import ANSWER_TIMEOUT_S, Target
 
@@ -90,11 +90,8 @@ class Emulator:
 
     def load(self) -> None:
         """Take up the state of the snapshot file, if there is one."""
-        path = self.config.snapshot
-        if path is not None and path.exists():
-            data: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            self.store.load(data["accounts"])
-            self.schedule.load(data["schedule"])
+        if self.config.snapshot is not None:
+            load(self.config.snapshot, self.store, self.schedule)
 
     def resume_deliveries(self) -> None:
         """Deliver again what no endpoint had accepted when the snapshot was written."""
@@ -104,20 +101,15 @@ class Emulator:
                     self.deliveries.dispatch(event)
 
     def save(self) -> None:
-        """Write the snapshot file, whole or not at all."""
-        path = self.config.snapshot
-        if path is None:
-            return
-        data = {"accounts": self.store.dump(), "schedule": self.schedule.dump()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(data), "utf-8")
-        partial.replace(path)
+        """Write the snapshot file."""
+        if self.config.snapshot is not None:
+            Snapshot(self.store, self.schedule).write(self.config.snapshot)
 
     async def _keep_saving(self) -> None:
-        while True:
+        path = self.config.snapshot
+        while path is not None:
             await asyncio.sleep(SNAPSHOT_INTERVAL_S)
-            self.save()
+            await asyncio.to_thread(Snapshot(self.store, self.schedule).write, path)
 
     def _run_scheduled(self, action: str, account_id: str, object_id: str) -> None:
         SCHEDULED_ACTIONS[action](self, self.store.account(account_id), object_id)

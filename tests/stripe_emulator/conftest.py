@@ -104,7 +104,11 @@ class Inbox:
             self.received.append(Received(dict(request.headers), body, time.time()))
             status = self.statuses.pop(0) if self.statuses else 200
             await asyncio.sleep(self.delay_s)
-            return Response("taken", status, {"Location": "/elsewhere"} if status == 302 else None)
+            return Response(
+                None if status == 204 else "taken",
+                status,
+                {"Location": "/elsewhere"} if status == 302 else None,
+            )
 
         async def land(request: Request) -> Response:
             return Response(f"landed {request.url.query}", media_type="text/plain")

@@ -4,17 +4,16 @@ import asyncio
 import json
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import httpx
 import pytest
 import stripe
 
-from stripe_emulator import EmulatorConfig, create_app
+from stripe_emulator import EmulatorConfig
 from stripe_emulator.deliveries import RETRY_DELAYS_S
 from stripe_emulator.pages.pay import landing_url
 
-from .conftest import API_KEY, SECRET, TIME_SCALE, Control, Inbox, Server, Shop, free_port
+from .conftest import SECRET, TIME_SCALE, Control, Inbox, Shop
 
 
 @pytest.mark.parametrize("status", [500, 400, 302, 404])
@@ -197,54 +196,6 @@ async def test_the_redirect_waits_for_a_slow_endpoint(shop: Shop, inbox: Inbox) 
 def test_the_landing_url_holds_the_session_id(placeholder: str) -> None:
     landing = landing_url(f"https://example.com/?a=1&session_id={placeholder}", "cs_test_1")
     assert landing == "https://example.com/?a=1&session_id=cs_test_1"
-
-
-async def test_a_snapshot_brings_sessions_and_scheduled_ends_back(
-    tmp_path: Path, inbox: Inbox, control: Control
-) -> None:
-    assert control is not None
-    config = EmulatorConfig(
-        api_key=API_KEY,
-        snapshot=tmp_path / "deep" / "state.json",
-        webhook_url=inbox.url,
-        webhook_secret=SECRET,
-        time_scale=2,
-    )
-    with Server(create_app(config), free_port()) as server:
-        client = stripe.StripeClient(API_KEY, base_addresses={"api": server.url})
-        session = Shop(client).session()
-        async with httpx.AsyncClient(base_url=server.url) as http:
-            paid = await http.post(
-                f"/_emulator/sessions/{session.id}/pay",
-                json={"method": "bank_debit", "number": "000123456789"},
-            )
-            assert paid.json()["session"]["payment_status"] == "unpaid"
-    with Server(create_app(config), free_port()) as server:
-        client = stripe.StripeClient(API_KEY, base_addresses={"api": server.url})
-        assert client.v1.checkout.sessions.retrieve(session.id).status == "complete"
-        await inbox.wait_for("checkout.session.async_payment_succeeded")
-        assert client.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
-        assert len(client.v1.webhook_endpoints.list().data) == 1
-
-
-async def test_undelivered_events_are_delivered_after_a_restart(
-    tmp_path: Path, inbox: Inbox, control: Control
-) -> None:
-    assert control is not None
-    config = EmulatorConfig(
-        api_key=API_KEY,
-        snapshot=tmp_path / "state.json",
-        webhook_url=inbox.url,
-        webhook_secret=SECRET,
-    )
-    inbox.statuses = [500]
-    with Server(create_app(config), free_port()) as server:
-        client = stripe.StripeClient(API_KEY, base_addresses={"api": server.url})
-        client.v1.products.create({"name": "x"})
-        await inbox.wait_for("product.created")
-    with Server(create_app(config), free_port()):
-        first, second = await inbox.wait_for("product.created", count=2)
-    assert first.event().id == second.event().id
 
 
 @pytest.mark.parametrize(
