@@ -27,6 +27,10 @@ def print_machine(console: Console, machine: Mapping[str, str]) -> None:
         console.print(f"  {name:<10} {value}")
 
 
+DISTURBED = 0.1
+"""From which share of the machine on other programs make the figures doubtful."""
+
+
 def print_results(console: Console, results: Results, outside: OutsideTimes) -> None:
     """All tables of a run."""
     rate, loop = results.at_rate, results.closed_loop
@@ -49,6 +53,16 @@ def print_results(console: Console, results: Results, outside: OutsideTimes) -> 
     ):
         console.print(f"\n[bold]{title}[/]")
         console.print(table)
+    others_share = max(
+        figures.others_share
+        for pair in (*results.rate_rounds, *results.loop_rounds)
+        for figures in (pair.ours, pair.bare)
+    )
+    if others_share > DISTURBED:
+        console.print(
+            f"[yellow]Other programs took up to {others_share:.0%} of the machine: repeat it "
+            "when it is quiet. CPU times suffer least.[/]"
+        )
 
 
 def _comparison(pair: Pair, throughput_ratio: float | None = None) -> Table:
@@ -81,12 +95,13 @@ def _to_outside(figures: Figures, outside: OutsideTimes) -> Table:
 
 def _cpu(pair: Pair) -> Table:
     """Tells, too, how much the load generator takes from what it measures."""
-    table = _table("ours", "bare")
+    table = _table("ours", "bare", "ours / bare")
     both = (pair.ours, pair.bare)
     for name in pair.ours.cpu_ms:
         table.add_row(name, *(f"{figures.cpu_ms[name]:.1f}" for figures in both))
     table.add_section()
-    table.add_row("sum", *(f"{sum(figures.cpu_ms.values()):.1f}" for figures in both))
+    ours, bare = (sum(figures.cpu_ms.values()) for figures in both)
+    table.add_row("sum", f"{ours:.1f}", f"{bare:.1f}", f"{ours / bare:.2f}")
     table.add_row("other programs' share", *(f"{figures.others_share:.0%}" for figures in both))
     return table
 

@@ -38,7 +38,7 @@ class Size:
         return WARM_UP + self.rounds * (self.at_rate + self.closed_loop)
 
 
-FULL = Size(rounds=3, at_rate=100, closed_loop=320)
+FULL = Size(rounds=3, at_rate=75, closed_loop=256)
 QUICK = Size(rounds=1, at_rate=15, closed_loop=128)
 
 

@@ -1,8 +1,9 @@
-"""Runs the benchmark and prints its tables: `python -m benchmarks.run [--quick]`."""
+"""Runs the benchmark and prints its tables: `python -m benchmarks.run [--quick] [--rounds N]`."""
 
 import argparse
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import uvloop
 from rich.console import Console
@@ -80,11 +81,15 @@ def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, to see it work")
+    parser.add_argument("--rounds", type=int, help="how often to measure; more make it steadier")
     arguments = parser.parse_args()
+    size = QUICK if arguments.quick else FULL
+    if arguments.rounds is not None:
+        if arguments.rounds < 1:
+            parser.error("--rounds takes a number from 1")
+        size = replace(size, rounds=arguments.rounds)
     try:
-        uvloop.run(
-            bench(QUICK if arguments.quick else FULL, Console(highlight=False, soft_wrap=True))
-        )
+        uvloop.run(bench(size, Console(highlight=False, soft_wrap=True)))
     except WrongResultError as error:
         sys.exit(str(error))
 

@@ -14,6 +14,7 @@ from benchmarks.figures import Closed
 from benchmarks.pace import Submitted
 
 AT_ONCE = 8
+PATIENCE_S = 120
 
 
 class Watch:
@@ -27,8 +28,16 @@ class Watch:
         self._client = client
 
     async def finish(self, workflow_id: str) -> None:
-        """Waits until a workflow has ended."""
-        await self._client.get_workflow_handle(workflow_id).result()
+        """Waits until a workflow has ended.
+
+        Raises:
+            TimeoutError: It is stuck, for example because it waits for an operator.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._client.get_workflow_handle(workflow_id).result()
+        except TimeoutError as error:
+            raise TimeoutError(f"{workflow_id} is still open after {PATIENCE_S} s") from error
 
     async def closed(self, orders: Sequence[Submitted]) -> list[Closed]:
         """Waits until all orders are closed, and tells how each went."""
@@ -42,7 +51,7 @@ class Watch:
 
     async def _closed(self, order: Submitted) -> Closed:
         handle: Any = self._client.get_workflow_handle(order.workflow_id)
-        await handle.result()
+        await self.finish(order.workflow_id)
         description = await handle.describe()
         # By the server's clock, which on one machine is ours too.
         closed_at: float = description.close_time.timestamp()
