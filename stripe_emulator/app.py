@@ -15,6 +15,7 @@ from .config import EmulatorConfig
 from .control import Control
 from .emulator import Emulator
 from .pages.dashboard import DashboardPages
+from .pages.embedded import EmbeddedPages
 from .pages.pay import PayPages
 from .pages.shop import ShopPages
 from .resources import table, webhook_endpoints
@@ -75,6 +76,7 @@ def create_app(config: EmulatorConfig) -> Starlette:
             *DashboardPages(emulator).routes(),
             *ShopPages(emulator).routes(),
             *PayPages(emulator).routes(),
+            *EmbeddedPages(emulator).routes(),
             *(
                 Route(f"/{version}/{{path:path}}", answer, methods=_METHODS)
                 for version in _VERSIONS

@@ -29,6 +29,7 @@ from ..payments.methods import (
 from ..resources.common import check_email
 from ..resources.payment_links import session_params
 from ..store import Account, StripeObject
+from .embedded import EMBEDDED
 from .templates import page
 
 _PLACEHOLDER: Final = re.compile(r"(?:\{|%7B)CHECKOUT_SESSION_ID(?:\}|%7D)", re.IGNORECASE)
@@ -81,7 +82,7 @@ class PayPages:
         except StripeError as error:
             return page("message.html", 404, title="Something went wrong", text=str(error))
         if session["status"] == "complete":
-            return self._after(session)
+            return self._after(request, session)
         if session["status"] == "expired":
             text = "This page has expired. Go back to the shop to start anew."
             return page("message.html", title="Checkout has expired", text=text)
@@ -101,12 +102,13 @@ class PayPages:
             choose(account, session, _choices(form))
             if form.get("action") != "pay":
                 return self._form(account, session, form, None)
+            buyer = _buyer(session, form)
             method = _method(session, form) if needs_method(session) else None
-            event = complete(self._emulator, account, session, method, _buyer(session, form))
+            event = complete(self._emulator, account, session, method, buyer)
         except StripeError as error:
             return self._form(account, session, form, str(error))
         await self._emulator.deliveries.wait_for_answers([event["id"]])
-        return self._after(session)
+        return self._after(request, session)
 
     async def _visit_link(self, request: Request) -> Response:
         """A payment link: make a session and go to its pay page."""
@@ -137,10 +139,14 @@ class PayPages:
                     return account, link
         return None
 
-    def _after(self, session: StripeObject) -> Response:
-        url = session["success_url"] or session["return_url"]
+    def _after(self, request: Request, session: StripeObject) -> Response:
+        url = landing_url(session["success_url"] or session["return_url"] or "", session["id"])
+        if EMBEDDED in request.query_params:
+            # The merchant's page around the frame goes there, not the frame.
+            title = "Thanks for your payment"
+            return page("embedded_done.html", title=title, text="", url=url or None)
         if url:
-            return RedirectResponse(landing_url(url, session["id"]), 303)
+            return RedirectResponse(url, 303)
         text = "A receipt is on its way."
         if session["payment_link"] is not None:
             _, link = self._emulator.store.find("payment_link", session["payment_link"])
@@ -221,12 +227,15 @@ def _address(form: Mapping[str, str], prefix: str) -> StripeObject | None:
 
 def _buyer(session: StripeObject, form: Mapping[str, str]) -> Buyer:
     shipping = _address(form, "shipping_")
+    email = form.get("email") or (session["customer_details"] or {}).get("email")
+    if not email:
+        raise invalid("Your email is required", "email")
+    if form.get("email"):
+        check_email(form["email"], "email")
     if session["phone_number_collection"]["enabled"] and not form.get("phone"):
         raise invalid("Your phone number is required", "phone")
     if session["shipping_address_collection"] is not None and not (shipping or {}).get("line1"):
         raise invalid("Your shipping address is required", "shipping")
-    if form.get("email"):
-        check_email(form["email"], "email")
     return Buyer(
         email=form.get("email"),
         name=form.get("name") or form.get("shipping_name"),
@@ -255,6 +264,7 @@ def _method(session: StripeObject, form: Mapping[str, str]) -> StripeObject:
     )
     if kind in DELAYED_TYPES:
         return new_bank_debit(kind, billing, form.get(f"account_{kind}", "").replace(" ", ""))
+    card = card_of(form.get("card_number", ""))
     month, _, year = form.get("expiry", "").replace(" ", "").partition("/")
     if not (month.isdecimal() and year.isdecimal()):
         raise invalid("Your card's expiration date is incomplete", "expiry")
@@ -264,4 +274,4 @@ def _method(session: StripeObject, form: Mapping[str, str]) -> StripeObject:
     today = datetime.now(UTC)
     if (full_year, int(month)) < (today.year, today.month):
         raise invalid("Your card's expiration date is in the past", "expiry", "invalid_expiry_year")
-    return new_card(card_of(form.get("card_number", "")), billing, int(month), full_year)
+    return new_card(card, billing, int(month), full_year)

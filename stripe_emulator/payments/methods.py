@@ -92,6 +92,8 @@ def card_of(number: str) -> TestCard:
     Raises:
         StripeError: If it is not one of the test numbers; real cards have no place here.
     """
+    if not number.strip():
+        raise invalid("Your card number is incomplete.", "number", "incomplete_number")
     card = CARDS_BY_NUMBER.get(number.replace(" ", ""))
     if card is None:
         raise StripeError(

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 import stripe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, FrameLocator, Page, async_playwright, expect
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
-from .conftest import Control, Inbox, Shop
+from .conftest import Control, Inbox, Server, Shop, free_port
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -42,7 +46,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await page.close()
 
 
-async def fill_card(page: Page, number: str = "4242 4242 4242 4242") -> None:
+async def fill_card(page: Page | FrameLocator, number: str = "4242 4242 4242 4242") -> None:
     await page.get_by_label("Card number").fill(number)
     await page.get_by_label("Expiration").fill("12 / 34")
     await page.get_by_label("CVC").fill("123")
@@ -216,3 +220,95 @@ async def test_an_expired_page_says_so(page: Page, shop: Shop, client: stripe.St
     client.v1.checkout.sessions.expire(session.id)
     await page.goto(str(session.url))
     await expect(page.get_by_role("heading")).to_have_text("Checkout has expired")
+
+
+MERCHANT_PAGE = """<!doctype html><h1>Our shop</h1><div id="checkout"></div>
+<script src="{base_url}/stripe.js"></script>
+<script>
+(async () => {{
+  const stripe = Stripe("pk_test_0123456789");
+  const checkout = await stripe.{create}({{
+    fetchClientSecret: async () => "{secret}",
+    onComplete: () => {{ document.querySelector("h1").textContent = "Completed"; }},
+  }});
+  checkout.mount("#checkout");
+}})();
+</script>"""
+
+
+@pytest.mark.parametrize(
+    ("create", "returns"),
+    [("initEmbeddedCheckout", True), ("createEmbeddedCheckoutPage", False)],
+)
+async def test_a_purchase_within_the_merchants_own_page(
+    *,
+    create: str,
+    returns: bool,
+    page: Page,
+    base_url: str,
+    shop: Shop,
+    client: stripe.StripeClient,
+    inbox: Inbox,
+) -> None:
+    return_url = inbox.url.replace("/webhook", "/landing") + "?session_id={CHECKOUT_SESSION_ID}"
+    session = client.v1.checkout.sessions.create(
+        {
+            "mode": "payment",
+            "ui_mode": "embedded_page",
+            "line_items": [{"price": shop.price(), "quantity": 1}],
+            **({"return_url": return_url} if returns else {"redirect_on_completion": "never"}),
+        }
+    )
+    html = MERCHANT_PAGE.format(base_url=base_url, create=create, secret=session.client_secret)
+
+    async def merchant(_request: Request) -> Response:
+        return HTMLResponse(html)
+
+    with Server(Starlette(routes=[Route("/", merchant)]), free_port()) as own:
+        await page.goto(own.url)
+        frame = page.frame_locator("iframe")
+        await frame.get_by_label("Email").fill("jenny@example.com")
+        await fill_card(frame, "4000 0000 0000 0002")
+        await frame.get_by_test_id("pay").click()
+        await expect(frame.get_by_role("alert")).to_contain_text("declined")
+        await fill_card(frame)
+        await frame.get_by_test_id("pay").click()
+        if returns:
+            await page.wait_for_url(re.compile("/landing"))
+            assert page.url.endswith(f"?session_id={session.id}")
+        else:
+            await expect(page.get_by_role("heading", name="Completed")).to_be_visible()
+    assert client.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
+
+
+async def test_a_wrong_client_secret_opens_nothing(
+    shop: Shop, client: stripe.StripeClient, control: Control
+) -> None:
+    session = client.v1.checkout.sessions.create(
+        {
+            "ui_mode": "embedded_page",
+            "mode": "payment",
+            "return_url": "https://example.com",
+            "line_items": [{"price": shop.price(), "quantity": 1}],
+        }
+    )
+    opened = await control.http.get(f"/c/embed/{session.client_secret}")
+    assert opened.headers["location"].startswith(f"/c/pay/{session.id}")
+    for wrong in (f"{session.id}_secret_x", session.id, "x", shop.session().id):
+        assert (await control.http.get(f"/c/embed/{wrong}")).status_code == 404
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+async def test_no_page_is_wider_than_its_window(
+    width: int, page: Page, base_url: str, shop: Shop, control: Control
+) -> None:
+    session = shop.session(shipping_address_collection={"allowed_countries": ["US"]})
+    await control.post(f"/sessions/{shop.session().id}/pay", method="bank_debit")
+    await page.set_viewport_size({"width": width, "height": 900})
+    for url in ("/", "/dashboard", f"/c/pay/{session.id}"):
+        await page.goto(base_url + url)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width, url
+    await page.get_by_test_id("pay").click()
+    error = page.get_by_role("alert")
+    await expect(error).to_have_text("Your email is required")
+    await expect(error).to_be_in_viewport()
