@@ -5,17 +5,20 @@ needs on top to run everything on one machine. Both read the environment first a
 file named `.env`. `load` turns anything missing or unsafe into one clear line per problem.
 """
 
+import re
 import sys
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, NoReturn, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MIN_OPERATOR_TOKEN_LENGTH = 16
+_SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{16,}")
 
 
 class _EnvironmentSettings(BaseSettings):
@@ -33,7 +36,8 @@ class DatabaseSettings(_EnvironmentSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in {"postgresql", "postgres"} or not _has_good_port(parts):
             raise ValueError("must be a postgresql:// URL")
         return value
 
@@ -85,25 +89,41 @@ class Settings(DatabaseSettings):
     @field_validator("stripe_webhook_secrets")
     @classmethod
     def _check_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(not secret.get_secret_value().startswith("whsec_") for secret in value):
-            raise ValueError("each signing secret begins with whsec_")
+        if not all(_SIGNING_SECRET.fullmatch(secret.get_secret_value()) for secret in value):
+            raise ValueError("each signing secret is whsec_ and at least 16 letters and digits")
         return value
 
     @field_validator("smtp_url")
     @classmethod
     def _check_smtp(cls, value: SecretStr) -> SecretStr:
         parts = urlsplit(value.get_secret_value())
-        if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname:
-            raise ValueError("must be smtp://, smtp+starttls:// or smtps:// with a host")
+        known = parts.scheme in {"smtp", "smtp+starttls", "smtps"}
+        if not known or not parts.hostname or not _has_good_port(parts):
+            raise ValueError("must be smtp://, smtp+starttls:// or smtps:// with host and port")
         return value
 
     @field_validator("stripe_api_base", "carrier_url", "public_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not _has_good_port(parts):
             raise ValueError("must be an http:// or https:// URL")
         return value.rstrip("/")
+
+    @field_validator("temporal_address")
+    @classmethod
+    def _check_temporal(cls, value: str) -> str:
+        if not re.fullmatch(r"[^\s/:]+:\d{1,5}", value):
+            raise ValueError("must be host:port")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _check_sender(cls, value: str) -> str:
+        _, address = parseaddr(value)
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", address) or not value.isprintable():
+            raise ValueError("must be shop@example.com or Shop <shop@example.com>")
+        return value
 
     @field_validator("operator_token")
     @classmethod
@@ -161,6 +181,13 @@ class LocalSettings(_EnvironmentSettings):
 
 
 _S = TypeVar("_S", bound=_EnvironmentSettings)
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def load(kind: type[_S]) -> _S:

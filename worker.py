@@ -30,6 +30,7 @@ from database.migrate import newest_revision
 from domain.catalog import Catalog, CatalogError, parse_catalog
 from domain.errors import TransientError
 from emails.render import Renderer
+from logs import log_to_stderr
 from settings import Settings, load
 from workflows.client import connect
 from workflows.fulfill_checkout import FulfillCheckout
@@ -94,6 +95,7 @@ async def assembled_worker(
         carrier = await stack.enter_async_context(HttpCarrier(settings.carrier_url))
         mailer = SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from)
         orders = OrderActivities(database, sessions, catalog, livemode=settings.livemode)
+        shipments = ShipmentActivities(database, carrier)
         receipts = ReceiptActivities(
             database,
             mailer,
@@ -110,7 +112,8 @@ async def assembled_worker(
                 orders.record_step,
                 orders.close_order,
                 AccessActivities(database).grant_access,
-                ShipmentActivities(database, carrier).book_shipment,
+                shipments.book_shipment,
+                shipments.abandon_shipment,
                 receipts.send_receipt,
             ],
             interceptors=[ErrorTranslator()],
@@ -161,8 +164,7 @@ async def _serve(settings: Settings, catalog: Catalog) -> None:
 
 def main() -> None:
     """Runs the worker until SIGINT or SIGTERM, then lets what it began finish."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log_to_stderr()
     settings = load(Settings)
     try:
         catalog = read_catalog(settings.catalog_file)

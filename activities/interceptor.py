@@ -21,9 +21,11 @@ class _TranslatingInbound(ActivityInboundInterceptor):
         try:
             return await super().execute_activity(input)
         except FulfillmentError as error:
+            # Without its cause: vendors' and drivers' own texts quote personal data, and the
+            # whole chain would stand in the history.
             raise ApplicationError(
                 error.message,
                 type=error.code,
                 non_retryable=isinstance(error, PermanentError),
                 next_retry_delay=error.retry_after if isinstance(error, TransientError) else None,
-            ) from error
+            ) from None

@@ -61,9 +61,10 @@ class RecordStepInput(_Model):
 
 
 class CloseOrderInput(_Model):
-    """Which order is done."""
+    """Which order is done, and how."""
 
     session_id: str
+    state: OrderState
 
 
 class OrderActivities:
@@ -137,6 +138,6 @@ class OrderActivities:
 
     @activity.defn
     async def close_order(self, request: CloseOrderInput) -> None:
-        """Marks an order as fulfilled, once all its steps are settled."""
+        """Ends an order, once all its steps are settled."""
         async with self._database.transaction() as connection:
-            await close_order(connection, request.session_id)
+            await close_order(connection, request.session_id, request.state)

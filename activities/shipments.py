@@ -31,6 +31,14 @@ class BookShipmentInput(BaseModel):
     """Of one piece."""
 
 
+class AbandonShipmentInput(BaseModel):
+    """Which fulfillment is given up."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fulfillment: FulfillmentRef
+
+
 class ShipmentActivities:
     """Activities on shipments.
 
@@ -52,7 +60,7 @@ class ShipmentActivities:
         when there is none; the idempotency key covers two tries at the same moment.
 
         Raises:
-            PermanentError: Stock is short, or the carrier refuses; no stock is held then.
+            PermanentError: Stock is short, or the carrier refuses to book; no stock is held then.
         """
         parcel, tried_before = await self._claim(request)
         if parcel is None:
@@ -62,7 +70,7 @@ class ShipmentActivities:
             try:
                 booked = await self._carrier.book(parcel)
             except PermanentError:
-                await self._release(request.fulfillment, parcel)
+                await self._release(request.fulfillment)
                 raise
         async with self._database.transaction() as connection:
             await mark_booked(connection, request.fulfillment, booked)
@@ -90,7 +98,22 @@ class ShipmentActivities:
         )
         return parcel, not first_try
 
-    async def _release(self, ref: FulfillmentRef, parcel: ShipmentRequest) -> None:
+    @activity.defn
+    async def abandon_shipment(self, request: AbandonShipmentInput) -> None:
+        """Puts back the stock of a shipment that an operator gives up.
+
+        Raises:
+            PermanentError: The carrier has booked it after all; a retry records that.
+        """
+        ref = request.fulfillment
+        if await self._carrier.find(ref.idempotency_key) is not None:
+            raise PermanentError(
+                "shipment_booked", "the carrier has booked this parcel: retry to record it"
+            )
+        await self._release(ref)
+
+    async def _release(self, ref: FulfillmentRef) -> None:
         async with self._database.transaction() as connection:
-            if await release_stock(connection, ref):
-                await stock.put_back(connection, parcel.sku, parcel.quantity, ref)
+            held = await release_stock(connection, ref)
+            if held is not None:
+                await stock.put_back(connection, held.sku, held.quantity, ref)

@@ -19,7 +19,6 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 class _Error(BaseModel):
     code: str
-    message: str
 
 
 class _ErrorBody(BaseModel):
@@ -82,7 +81,8 @@ class HttpCarrier:
         if answer.is_success:
             return answer
         problem = _problem(answer)
-        detail = f"{problem.code}: {problem.message}" if problem else answer.reason_phrase
+        # The carrier's sentence stays out: it may quote the customer's address.
+        detail = problem.code if problem else answer.reason_phrase
         if problem and problem.code == IDEMPOTENCY_CONFLICT:
             raise PermanentError(f"{VENDOR}_{problem.code}", f"{VENDOR} refused: {detail}")
         raise error_for_status(

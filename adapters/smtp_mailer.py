@@ -12,7 +12,9 @@ from domain.errors import MisconfiguredError, PermanentError, TransientError
 from domain.mail import Email
 
 VENDOR = "mail"
-TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 600.0
+"""RFC 5321, 4.5.3.2.6: whoever gives up earlier on the answer to a mail sends it twice."""
 DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 AUTHENTICATION_CODES = frozenset({530, 534, 535})
 FIRST_PERMANENT_CODE = 500
@@ -36,7 +38,7 @@ class SmtpMailer:
         client = self._client()
         try:
             await client.connect()
-            await client.send_message(message)
+            await client.send_message(message, timeout=ANSWER_TIMEOUT_S)
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _answered(max(refusal.code for refusal in error.recipients)) from error
         except aiosmtplib.SMTPResponseException as error:
@@ -64,7 +66,7 @@ class SmtpMailer:
             password=unquote(url.password) if url.password else None,
             use_tls=url.scheme == "smtps",
             start_tls=url.scheme == "smtp+starttls",
-            timeout=TIMEOUT_S,
+            timeout=CONNECT_TIMEOUT_S,
         )
 
     def _compose(self, email: Email) -> EmailMessage:

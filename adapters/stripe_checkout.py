@@ -153,6 +153,7 @@ def _line_item(item: Mapping[str, Any]) -> LineItem:
         description=item.get("description") or expanded.get("name") or item["id"],
         # Null where a price is tiered or metered: one of it was bought.
         quantity=item["quantity"] if item.get("quantity") is not None else 1,
+        subtotal=Money(amount_minor=item["amount_subtotal"], currency=item["currency"]),
         total=Money(amount_minor=item["amount_total"], currency=item["currency"]),
         price_id=price.get("id"),
         product_id=expanded.get("id") if expanded else product,

@@ -4,7 +4,6 @@ This is its composition root. It starts while Temporal, the database or Stripe i
 answers 503 until they are back.
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from api.services import Services
 from database.engine import Database
 from domain.errors import TransientError
 from domain.events import StripeEvent
+from logs import log_to_stderr
 from settings import Settings, load, require_webhook_secrets
 from workflows.client import Fulfillments, connect
 
@@ -29,10 +29,7 @@ from workflows.client import Fulfillments, connect
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Makes the application; without settings it reads them from the environment."""
     if settings is None:
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-        )
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+        log_to_stderr()
         settings = load(Settings)
     require_webhook_secrets(settings)
     configured = settings
@@ -82,4 +79,6 @@ def _verifier(settings: Settings) -> Callable[[bytes, str | None], StripeEvent]:
 
 
 async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": str(error)}, status_code=503, headers={"Retry-After": "5"})
+    return JSONResponse(
+        {"error": str(error)}, status_code=503, headers={"Retry-After": str(webhook.RETRY_AFTER_S)}
+    )

@@ -50,21 +50,26 @@ async def checkout_completed(event: StripeEvent, fulfillments: Fulfillments) -> 
     await fulfillments.trigger(_session_id(event))
 
 
-@on(
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.expired",
-)
-async def payment_outcome_known(event: StripeEvent, fulfillments: Fulfillments) -> None:
+@on("checkout.session.async_payment_failed", "checkout.session.expired")
+async def payment_lost(event: StripeEvent, fulfillments: Fulfillments) -> None:
     """Tells the session's workflow to look at it again, or starts it, in one atomic call.
 
-    All are handled alike because none is believed: the workflow asks Stripe.
+    No event is believed: the workflow asks Stripe.
     """
-    signal = CheckoutEvent(id=event.id, type=event.type)
-    await fulfillments.trigger(_session_id(event), signal)
+    await fulfillments.trigger(_session_id(event), _signal(event))
+
+
+@on("checkout.session.async_payment_succeeded")
+async def payment_arrived(event: StripeEvent, fulfillments: Fulfillments) -> None:
+    """As `payment_lost`; also opens an order again that was closed as unpaid."""
+    await fulfillments.trigger(_session_id(event), _signal(event), reopen=True)
+
+
+def _signal(event: StripeEvent) -> CheckoutEvent:
+    return CheckoutEvent(id=event.id, type=event.type)
 
 
 def _session_id(event: StripeEvent) -> str:
-    if not is_checkout_session_id(event.object_id):
+    if event.object_id is None or not is_checkout_session_id(event.object_id):
         raise UnusableEventError(f"{event.type} without a Checkout Session ID")
     return event.object_id

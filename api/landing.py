@@ -18,7 +18,7 @@ from fastapi.templating import Jinja2Templates
 
 from api.services import Services, ServicesOf
 from database.order_view import read_order
-from domain.checkout import SessionStatus
+from domain.checkout import CheckoutSession, SessionStatus
 from domain.errors import PermanentError, TransientError
 from domain.formats import format_money, locale_of
 from domain.ids import is_checkout_session_id, is_livemode_session
@@ -58,7 +58,7 @@ async def after_checkout(
     try:
         order = await _read(services, session_id)
         if order is None:
-            session = await services.sessions.retrieve(session_id)
+            session = await _ask_stripe(services, session_id)
             if session.status is not SessionStatus.COMPLETE:
                 return _page(request, "not_paid", session=session)
         if order is None or order.state not in CLOSED_STATES:
@@ -84,12 +84,25 @@ async def _read(services: Services, session_id: str) -> Order | None:
         return await read_order(connection, session_id)
 
 
+async def _ask_stripe(services: Services, session_id: str) -> CheckoutSession:
+    try:
+        async with asyncio.timeout(MAX_WAIT_S):
+            return await services.sessions.retrieve(session_id)
+    except TimeoutError as error:
+        raise TransientError("stripe_slow", "Stripe did not answer in time") from error
+
+
 async def _fulfilled(services: Services, session_id: str) -> Order | None:
     """Triggers the fulfillment, and waits for as much of it as comes quickly.
 
-    That is until the workflow ends or only slow things are left, at most `MAX_WAIT_S`.
+    That is until the workflow ends or only slow things are left, at most `MAX_WAIT_S`. An
+    order that is recorded is shown even when Temporal is away.
     """
-    await services.fulfillments.trigger(session_id)
+    try:
+        await services.fulfillments.trigger(session_id)
+    except TransientError as error:
+        logger.warning("landing page shows what is recorded: %s", error.message)
+        return await _read(services, session_id)
     ending = asyncio.create_task(services.fulfillments.result(session_id))
     try:
         async with asyncio.timeout(MAX_WAIT_S):

@@ -8,6 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.services import ServicesOf
 from database.order_view import read_order
+from domain.ids import is_checkout_session_id
 from domain.orders import Order
 
 router = APIRouter(tags=["Orders"])
@@ -27,6 +28,8 @@ def require_operator(
 @router.get("/orders/{session_id}", dependencies=[Depends(require_operator)])
 async def get_order(session_id: str, services: ServicesOf) -> Order:
     """The order of a Checkout Session."""
+    if not is_checkout_session_id(session_id):
+        raise HTTPException(404, "not a Checkout Session ID")
     async with services.database.transaction() as connection:
         order = await read_order(connection, session_id)
     if order is None:

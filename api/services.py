@@ -30,7 +30,8 @@ class Services:
     operator_token: str
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
+    # A coroutine although it waits for nothing: FastAPI runs plain functions in a thread.
     return cast("Services", request.app.state.services)
 
 

@@ -23,6 +23,7 @@ router = APIRouter(tags=["Stripe"])
 MAX_BODY_BYTES = 1024 * 1024
 """Many times Stripe's largest events; the line items are not in them."""
 RETRY_AFTER_S = 5
+"""When Stripe, or a client, may ask again."""
 
 
 @router.post(

@@ -42,6 +42,8 @@ class Database:
             sqlalchemy_url(database_url),
             pool_size=POOL_SIZE,
             max_overflow=0,
+            # Errors are logged; parameters are customers' data.
+            hide_parameters=True,
             pool_timeout=POOL_TIMEOUT_S,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,

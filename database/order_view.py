@@ -52,7 +52,8 @@ async def read_order(connection: AsyncConnection, session_id: str) -> Order | No
         if row.shipping_address
         else None,
         client_reference_id=row.client_reference_id,
-        created_at=row.created_at,
+        # Stripe's own date; ours only where Stripe was never asked.
+        created_at=row.checkout_created_at or row.created_at,
         closed_at=row.closed_at,
         receipt_sent_at=row.sent_at,
         lines=await _read_lines(connection, session_id),
@@ -106,6 +107,7 @@ async def _read_lines(connection: AsyncConnection, session_id: str) -> tuple[Ord
                 id=row.line_item_id,
                 description=row.description,
                 quantity=row.quantity,
+                subtotal=Money(amount_minor=row.amount_subtotal_minor, currency=row.currency),
                 total=Money(amount_minor=row.amount_total_minor, currency=row.currency),
                 price_id=row.price_id,
                 product_id=row.product_id,

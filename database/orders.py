@@ -1,7 +1,7 @@
 """Orders, their line items and the state of each fulfillment.
 
-Every function that changes an order locks its row first, so two changes of one order
-follow one another.
+`save_checkout` and `lock_order` lock the order's row; what decides by the states of several
+rows calls one of them first.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.tables import fulfillments, line_items, orders
 from domain.catalog import UNASSIGNED
-from domain.checkout import Address, CheckoutSession, Payment
+from domain.checkout import Address, CheckoutSession, Payment, PaymentStatus
 from domain.ids import FulfillmentRef
 from domain.money import Money
 from domain.orders import (
@@ -26,6 +26,8 @@ from domain.orders import (
     PlannedFulfillment,
     next_state,
 )
+
+_SETTLING = (PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED)
 
 
 async def save_checkout(
@@ -88,6 +90,7 @@ async def save_checkout(
                         "position": position,
                         "description": item.description,
                         "quantity": item.quantity,
+                        "amount_subtotal_minor": item.subtotal.amount_minor,
                         "amount_total_minor": item.total.amount_minor,
                         "currency": item.total.currency,
                         "price_id": item.price_id,
@@ -250,33 +253,37 @@ async def clear_order_problem(connection: AsyncConnection, session_id: str) -> N
     )
 
 
-async def refresh_state(connection: AsyncConnection, session_id: str) -> OrderState | None:
+async def refresh_state(connection: AsyncConnection, session_id: str) -> None:
     """Makes an open order action required when anything of it is, and only then."""
     stuck = exists().where(
         fulfillments.c.session_id == session_id,
         fulfillments.c.state == FulfillmentState.ACTION_REQUIRED,
     )
-    state = await connection.scalar(
+    await connection.execute(
         update(orders)
         .where(orders.c.session_id == session_id, orders.c.state.not_in(CLOSED_STATES))
         .values(
             state=case(
                 (orders.c.error.is_not(None) | stuck, OrderState.ACTION_REQUIRED),
-                (orders.c.state == OrderState.ACTION_REQUIRED, OrderState.FULFILLING),
+                (
+                    orders.c.state == OrderState.ACTION_REQUIRED,
+                    case(
+                        (orders.c.payment_status.in_(_SETTLING), OrderState.FULFILLING),
+                        else_=OrderState.AWAITING_PAYMENT,
+                    ),
+                ),
                 else_=orders.c.state,
             )
         )
-        .returning(orders.c.state)
     )
-    return None if state is None else OrderState(state)
 
 
-async def close_order(connection: AsyncConnection, session_id: str) -> None:
-    """Marks an order as fulfilled; its first closing time stays."""
+async def close_order(connection: AsyncConnection, session_id: str, state: OrderState) -> None:
+    """Ends an order in a closed state; one that was fulfilled stays as it is."""
     await connection.execute(
         update(orders)
         .where(orders.c.session_id == session_id, orders.c.state != OrderState.FULFILLED)
-        .values(state=OrderState.FULFILLED, closed_at=func.now())
+        .values(state=state, error=None, error_step=None, closed_at=func.now())
     )
 
 

@@ -51,15 +51,20 @@ async def read_shipment(connection: AsyncConnection, ref: FulfillmentRef) -> Shi
     return ShipmentRow.model_validate(row.one(), from_attributes=True)
 
 
-async def release_stock(connection: AsyncConnection, ref: FulfillmentRef) -> bool:
-    """Says that a shipment holds no stock any more; False when it held none, or is booked."""
-    released = await connection.scalar(
+async def release_stock(connection: AsyncConnection, ref: FulfillmentRef) -> ShipmentRow | None:
+    """Says that a shipment holds no stock any more.
+
+    Returns:
+        What it held, which is to be put back; None when it held nothing, or is booked.
+    """
+    row = await connection.execute(
         update(shipments)
         .where(_is(ref), shipments.c.stock_taken, shipments.c.carrier_shipment_id.is_(None))
         .values(stock_taken=False)
-        .returning(shipments.c.session_id)
+        .returning(shipments.c.sku, shipments.c.quantity, shipments.c.weight_grams)
     )
-    return released is not None
+    held = row.one_or_none()
+    return None if held is None else ShipmentRow.model_validate(held, from_attributes=True)
 
 
 async def mark_booked(

@@ -85,6 +85,7 @@ line_items = Table(
     Column("position", Integer, nullable=False),
     Column("description", Text, nullable=False),
     Column("quantity", Integer, nullable=False),
+    Column("amount_subtotal_minor", BigInteger, nullable=False),
     Column("amount_total_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("price_id", Text),

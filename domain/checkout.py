@@ -57,6 +57,8 @@ class LineItem(_Value):
     id: str
     description: str
     quantity: int
+    subtotal: Money
+    """Before discounts and taxes that are added."""
     total: Money
     price_id: str | None = None
     product_id: str | None = None

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class _Object(BaseModel):
-    id: str
+    id: str | None = None
 
 
 class _Data(BaseModel):
@@ -28,6 +28,6 @@ class StripeEvent(BaseModel):
     data: _Data
 
     @property
-    def object_id(self) -> str:
-        """The ID of the object that changed, for example a Checkout Session."""
+    def object_id(self) -> str | None:
+        """The ID of the object that changed; None for one that has none, such as a balance."""
         return self.data.object.id

@@ -66,6 +66,7 @@ class OrderLine(_Value):
     id: str
     description: str
     quantity: int
+    subtotal: Money
     total: Money
     price_id: str | None
     product_id: str | None

@@ -52,8 +52,8 @@ class Renderer:
 
         values = {
             "order": order,
-            "language": str(locale).replace("_", "-"),
             "money": money,
+            "tax_added": _tax_is_added(order),
             "date": date,
             "landing_url": f"{self._public_url}/after-checkout?session_id={order.session_id}",
         }
@@ -64,3 +64,12 @@ class Renderer:
             text=self._environment.get_template(f"{name}/body.txt").render(values),
             html=self._environment.get_template(f"{name}/body.html").render(values),
         )
+
+
+def _tax_is_added(order: Order) -> bool:
+    """Whether tax stands on top of the prices, by which sum gives the total."""
+    subtotal, discount, shipping, tax, total = (
+        money.amount_minor if money else 0
+        for money in (order.subtotal, order.discount, order.shipping, order.tax, order.total)
+    )
+    return subtotal - discount + shipping + tax == total

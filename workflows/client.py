@@ -10,6 +10,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from domain.errors import TransientError
+from domain.orders import OrderState
 from workflows.contract import (
     EVENT_SIGNAL,
     WORKFLOW,
@@ -20,6 +21,9 @@ from workflows.contract import (
 
 ACCEPT_TIMEOUT = timedelta(seconds=8)
 """Checkout waits ten seconds for a webhook's answer before it redirects the customer."""
+
+# A lazy client that has never reached its server raises RuntimeError.
+_UNAVAILABLE = (RPCError, RuntimeError)
 
 
 async def connect(address: str, namespace: str, *, lazy: bool = False) -> Client:
@@ -41,35 +45,47 @@ class Fulfillments:
         self._client = client
         self._task_queue = task_queue
 
-    async def trigger(self, session_id: str, event: CheckoutEvent | None = None) -> None:
+    async def trigger(
+        self, session_id: str, event: CheckoutEvent | None = None, *, reopen: bool = False
+    ) -> None:
         """Makes sure that a session is being fulfilled, or was.
 
         Returns once the Temporal server has stored it durably; no worker need be alive. With
         an event, starting and signaling are one atomic call. A workflow that runs already is
-        used, one that has ended is left alone.
+        used, one that has ended is left alone, unless `reopen` is set and it ended without
+        fulfilling anything: a payment that failed first may succeed later.
 
         Raises:
             TransientError: The Temporal server did not accept it in time.
         """
         try:
             async with asyncio.timeout(ACCEPT_TIMEOUT.total_seconds()):
-                await self._client.start_workflow(
-                    WORKFLOW,
-                    FulfillCheckoutInput(session_id=session_id),
-                    id=session_id,
-                    task_queue=self._task_queue,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                    start_signal=EVENT_SIGNAL if event else None,
-                    start_signal_args=[event] if event else [],
-                    rpc_timeout=ACCEPT_TIMEOUT,
-                )
-        except WorkflowAlreadyStartedError:
-            return
-        except (RPCError, TimeoutError) as error:
+                try:
+                    await self._start(session_id, event, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+                except WorkflowAlreadyStartedError:
+                    ended = await self.result(session_id) if reopen else None
+                    if ended is not None and ended.state is not OrderState.FULFILLED:
+                        # The order's rows keep anything from being delivered twice.
+                        await self._start(session_id, event, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+        except (*_UNAVAILABLE, TimeoutError) as error:
             raise TransientError(
                 "temporal_unavailable", f"Temporal did not accept: {type(error).__name__}"
             ) from error
+
+    async def _start(
+        self, session_id: str, event: CheckoutEvent | None, reuse: WorkflowIDReusePolicy
+    ) -> None:
+        await self._client.start_workflow(
+            WORKFLOW,
+            FulfillCheckoutInput(session_id=session_id),
+            id=session_id,
+            task_queue=self._task_queue,
+            id_reuse_policy=reuse,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal=EVENT_SIGNAL if event else None,
+            start_signal_args=[event] if event else [],
+            rpc_timeout=ACCEPT_TIMEOUT,
+        )
 
     async def result(self, session_id: str) -> FulfillmentResult | None:
         """Waits for the end of a session's workflow; None when Temporal cannot tell it.
@@ -79,7 +95,7 @@ class Fulfillments:
         handle = self._client.get_workflow_handle(session_id, result_type=FulfillmentResult)
         try:
             result: FulfillmentResult = await handle.result()
-        except (RPCError, WorkflowFailureError):
+        except (*_UNAVAILABLE, WorkflowFailureError):
             return None
         return result
 
@@ -92,7 +108,7 @@ class Fulfillments:
         try:
             async with asyncio.timeout(ACCEPT_TIMEOUT.total_seconds()):
                 healthy = await self._client.service_client.check_health()
-        except (RPCError, RuntimeError, TimeoutError) as error:
+        except (*_UNAVAILABLE, TimeoutError) as error:
             raise TransientError("temporal_unavailable", "Temporal cannot be reached") from error
         if not healthy:
             raise TransientError("temporal_unavailable", "Temporal is not serving")

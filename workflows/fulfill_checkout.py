@@ -51,13 +51,17 @@ class FulfillCheckout:
     def __init__(self, request: FulfillCheckoutInput) -> None:
         self._session_id = request.session_id
         self._steps = Steps(request.session_id)
+        self._waiting_since = workflow.now()
         self._events = 0
         self._fulfillments: dict[FulfillmentRef, FulfillmentState] = {}
 
     @workflow.run
     async def run(self, request: FulfillCheckoutInput) -> FulfillmentResult:  # noqa: ARG002 - read by __init__
         """Runs until every step is settled, or the session turns out not to be paid."""
-        snapshot = await self._steps.complete("payment", self._await_payment)
+        payment = self._steps.add("payment", None, _RETRY_OR_SKIP)
+        snapshot = await self._steps.complete(payment, self._await_payment)
+        if snapshot is None:
+            return await self._close(OrderState.PAYMENT_FAILED)
         self._fulfillments = {self._ref(item): item.state for item in snapshot.fulfillments}
         if snapshot.payment is not Payment.SETTLED or snapshot.state is OrderState.FULFILLED:
             return self._result(snapshot.state)
@@ -67,8 +71,7 @@ class FulfillCheckout:
             # Only a defect comes here. Temporal then fails the workflow task, not the
             # workflow, and shows this error; the group would hide what it is.
             raise group.exceptions[0] from None
-        await self._steps.complete("close", self._close)
-        return self._result(OrderState.FULFILLED)
+        return await self._close(OrderState.FULFILLED)
 
     @workflow.signal(name=EVENT_SIGNAL, description="Stripe sent an event about this session")
     def checkout_event_received(self, event: CheckoutEvent) -> None:
@@ -124,14 +127,13 @@ class FulfillCheckout:
 
         Events wake it; a poll at a widening interval finds what no event told.
         """
-        waiting_since = workflow.now()
         polls = 0
         while True:
             events = self._events
             snapshot = await self._sync(step)
             if snapshot.payment is not Payment.PENDING:
                 return snapshot
-            if workflow.now() - waiting_since >= options.PAYMENT_PATIENCE:
+            if workflow.now() - self._waiting_since >= options.PAYMENT_PATIENCE:
                 raise StepParkedError("payment_unresolved: Stripe says neither paid nor failed")
             await step.wait_until(self._event_after(events), options.payment_poll_delay(polls))
             polls += 1
@@ -170,7 +172,12 @@ class FulfillCheckout:
                 raise StepParkedError(f"kind_unknown: {ref.kind!r}; known: {', '.join(KINDS)}")
             await kind.fulfill(ref, parameters, step)
 
-        state = await self._steps.settle(step, attempt)
+        async def abandon(step: Step) -> None:
+            kind = KINDS.get(ref.kind)
+            if kind is not None and kind.abandon is not None:
+                await kind.abandon(ref, step)
+
+        state = await self._steps.settle(step, attempt, abandon)
         if ref in self._fulfillments:
             skipped = state is StepState.SKIPPED
             self._fulfillments[ref] = (
@@ -212,9 +219,14 @@ class FulfillCheckout:
         request = SendReceiptInput(session_id=self._session_id)
         await step.execute(ReceiptActivities.send_receipt, request, options.MAIL)
 
-    async def _close(self, step: Step) -> None:
-        request = CloseOrderInput(session_id=self._session_id)
-        await step.execute(OrderActivities.close_order, request, options.DATABASE)
+    async def _close(self, state: OrderState) -> FulfillmentResult:
+        async def attempt(step: Step) -> None:
+            request = CloseOrderInput(session_id=self._session_id, state=state)
+            await step.execute(OrderActivities.close_order, request, options.DATABASE)
+
+        step = self._steps.add("close", None, frozenset({Verdict.RETRY}))
+        await self._steps.complete(step, attempt)
+        return self._result(state)
 
     def _ref(self, item: Fulfillment) -> FulfillmentRef:
         return FulfillmentRef(

@@ -49,11 +49,11 @@ CARRIER = StepOptions(
     local_timeout=timedelta(seconds=5),
 )
 MAIL = StepOptions(
-    timeout=timedelta(seconds=60),
+    # Longer than the mailer waits for all answers of a mail server together (four, of ten
+    # minutes each): a try that is cut off while the server says yes would mail twice.
+    timeout=timedelta(minutes=45),
     give_up_after=timedelta(days=1),
-    # Longer than all of the mailer's own timeouts: a try that is cut off here while the
-    # server says yes would send the mail a second time.
-    local_timeout=timedelta(seconds=45),
+    local_timeout=timedelta(minutes=45),
 )
 """Each step's give-up time is far beyond a usual outage of the other side."""
 

@@ -203,22 +203,33 @@ class Steps:
         self._steps[name] = step
         return step
 
-    async def complete(self, name: str, attempt: Callable[[Step], Awaitable[Answer]]) -> Answer:
-        """Runs a step that nobody can do without: operators can only have it tried again."""
-        step = self.add(name, None, frozenset({Verdict.RETRY}))
+    async def complete(
+        self, step: Step, attempt: Callable[[Step], Awaitable[Answer]]
+    ) -> Answer | None:
+        """Runs a step for its answer; None when an operator skipped it."""
         while True:
             try:
                 return await self._try(step, attempt)
             except StepParkedError as parked:
-                await self._ask_operator(step, parked)
+                if await self._ask_operator(step, parked) is not Verdict.RETRY:
+                    step.enter(StepState.SKIPPED)
+                    return None
 
-    async def settle(self, step: Step, attempt: Callable[[Step], Awaitable[None]]) -> StepState:
-        """Runs a step until it is done, or an operator says that it is, or skips it."""
+    async def settle(
+        self,
+        step: Step,
+        attempt: Callable[[Step], Awaitable[None]],
+        abandon: Callable[[Step], Awaitable[None]] | None = None,
+    ) -> StepState:
+        """Runs a step until it is done, or an operator says that it is, or skips it.
+
+        `abandon` undoes what a skipped step holds; it may refuse, as the step itself may.
+        """
         while True:
             try:
                 await self._try(step, attempt)
             except StepParkedError as parked:
-                verdict = await self._ask_operator(step, parked)
+                verdict = await self._ask_operator(step, parked, abandon)
                 if verdict is Verdict.RETRY:
                     continue
                 step.enter(StepState.SKIPPED if verdict is Verdict.SKIP else StepState.DONE)
@@ -264,9 +275,15 @@ class Steps:
         step.enter(StepState.DONE)
         return answer
 
-    async def _ask_operator(self, step: Step, parked: StepParkedError) -> Verdict:
-        """Parks a step until an operator decided and the decision is recorded."""
+    async def _ask_operator(
+        self,
+        step: Step,
+        parked: StepParkedError,
+        abandon: Callable[[Step], Awaitable[None]] | None = None,
+    ) -> Verdict:
+        """Parks a step until an operator decided, and the decision is carried out."""
         while True:
+            workflow.logger.warning("%s waits for an operator: %s", step.name, parked.message)
             error = parked.message if parked.state is StepState.ACTION_REQUIRED else None
             try:
                 await step.record(_PARKED[parked.state], error=error)
@@ -275,9 +292,11 @@ class Steps:
                 workflow.logger.error("%s is not recorded: %s", step.name, unrecorded.message)
             verdict = await step.wait_for_verdict(parked)
             try:
+                if verdict is Verdict.SKIP and abandon is not None:
+                    await abandon(step)
                 await step.record(_RECORDED[verdict], note=step.note)
-            except StepParkedError as unrecorded:
-                parked = unrecorded
+            except StepParkedError as refused:
+                parked = refused
                 continue
             return verdict
 

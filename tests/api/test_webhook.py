@@ -10,7 +10,10 @@ import pytest
 import stripe
 from prometheus_client.parser import text_string_to_metric_families
 
+from api.app import create_app
 from api.webhook import MAX_BODY_BYTES
+from local.ports import free_port
+from tests.harness.serving import serving
 from tests.harness.world import WEBHOOK_SECRET, World
 
 
@@ -109,7 +112,7 @@ async def test_a_missing_signature_is_refused(world: World) -> None:
         "{}",
         '{"object": "event"}',
         json.dumps({"object": "event", "id": 1, "type": None, "livemode": "x", "data": []}),
-        json.dumps(_event(data={"object": {}})),
+        json.dumps(_event(data={})),
         "[" * 20_000,
     ],
 )
@@ -149,6 +152,30 @@ async def test_other_events_are_acknowledged_and_counted(world: World) -> None:
     answer = await _post(world, json.dumps(_event("customer.created")))
     assert answer.status_code == 200
     assert await _count(world, "customer.created", "ignored") == before + 1
+
+
+async def test_an_event_about_an_object_without_an_id_is_acknowledged(world: World) -> None:
+    balance = _event("balance.available", data={"object": {"object": "balance"}})
+    assert (await _post(world, json.dumps(balance))).json() == {"received": "ignored"}
+
+
+async def test_an_api_that_started_without_temporal_asks_to_be_called_again(
+    world: World,
+) -> None:
+    settings = world.settings.model_copy(update={"temporal_address": f"127.0.0.1:{free_port()}"})
+    port = free_port()
+    body = json.dumps(_event())
+    signature = stripe.WebhookSignature.generate_signature_header(body, WEBHOOK_SECRET)
+    async with (
+        serving({port: create_app(settings)}),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as api,
+    ):
+        answer = await api.post("/webhook", content=body, headers={"Stripe-Signature": signature})
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "5"
+        ready = await api.get("/readyz")
+        assert ready.status_code == 503
+        assert "temporal" in ready.json()
 
 
 async def test_a_live_event_on_a_test_deployment_is_acknowledged_and_starts_nothing(

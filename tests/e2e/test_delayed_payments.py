@@ -64,6 +64,29 @@ async def test_failure_delivers_nothing(world: World) -> None:
     assert await world.mails() == []
 
 
+async def test_a_payment_that_arrives_after_the_order_was_given_up_is_fulfilled(
+    world: World,
+) -> None:
+    price = await world.shop.price(ACCESS, currency="eur")
+    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
+    fault = {"path": session_id, "method": "GET", "status": 400}
+    await world.shop.control("POST", "/faults", fault)
+    async with world.worker():
+        await world.shop.pay(session_id, "bank_debit")
+        await world.step_in(session_id, "action_required")
+        await world.decide(session_id, "skip", "payment", "nothing will come")
+        assert (await world.result(session_id)).state is OrderState.PAYMENT_FAILED
+
+        await world.shop.control("DELETE", "/faults")
+        await world.shop.settle(session_id)
+
+        async def fulfilled() -> bool | None:
+            return (await world.order(session_id)).state is OrderState.FULFILLED or None
+
+        await eventually(fulfilled)
+    assert len(await world.mails()) == 1
+
+
 async def test_a_payment_that_is_never_settled_asks_for_an_operator(
     skipping_world: World,
 ) -> None:

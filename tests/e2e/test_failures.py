@@ -1,8 +1,10 @@
 """What breaks around an order delays it, or asks for an operator; it never loses or doubles it."""
 
+from datetime import timedelta
+
 from domain.orders import FulfillmentState, OrderState
 from tests.harness.shop import ACCESS, shipment
-from tests.harness.world import World
+from tests.harness.world import World, eventually
 
 
 async def test_carrier_failing_for_a_while(world: World) -> None:
@@ -12,6 +14,7 @@ async def test_carrier_failing_for_a_while(world: World) -> None:
         session_id = await world.shop.buy(shipment(sku))
         result = await world.result(session_id)
     assert result.state is OrderState.FULFILLED
+    assert await world.retried(session_id) == ["book_shipment"]
     assert len(await world.parcels(session_id)) == 1
     assert await world.stock(sku) == 99
     [mail] = await world.mails()
@@ -26,6 +29,7 @@ async def test_an_answer_of_the_carrier_that_got_lost_books_no_second_parcel(
     async with world.worker():
         session_id = await world.shop.buy(shipment(sku))
         await world.result(session_id)
+    assert await world.retried(session_id) == ["book_shipment"]
     assert len(await world.parcels(session_id)) == 1
     assert await world.stock(sku) == 99
 
@@ -135,6 +139,7 @@ async def test_a_mail_server_that_is_busy_gets_the_mail_later(world: World) -> N
     async with world.worker():
         session_id = await world.shop.buy(ACCESS)
         await world.result(session_id)
+    assert await world.retried(session_id) == ["send_receipt"]
     assert len(await world.mails()) == 1
 
 
@@ -156,10 +161,91 @@ async def test_a_refused_mail_waits_for_an_operator_and_the_order_stays_delivere
     assert len(await world.mails()) == 1
 
 
-async def test_stripe_failing_and_slowing_down(world: World) -> None:
-    await world.shop.control(
-        "POST", "/faults", {"path": "checkout/sessions/cs_", "status": 429, "count": 1}
-    )
+async def test_stripe_asking_for_patience(world: World) -> None:
+    fault = {"path": "checkout/sessions/cs_", "method": "GET", "status": 429, "count": 1}
+    await world.shop.control("POST", "/faults", fault)
     async with world.worker():
         session_id = await world.shop.buy(ACCESS)
         assert (await world.result(session_id)).state is OrderState.FULFILLED
+    assert await world.retried(session_id) == ["sync_order"]
+
+
+async def test_a_mail_server_that_takes_its_time_gets_the_mail_once(world: World) -> None:
+    await world.inbox.post("/api/faults", json={"delay_ms": 11_000, "count": None})
+    async with world.worker():
+        session_id = await world.shop.buy(ACCESS)
+        await world.result(session_id)
+    assert await world.retried(session_id) == []
+    assert len(await world.mails()) == 1
+
+
+async def test_a_skipped_shipment_gives_its_stock_back(skipping_world: World) -> None:
+    world = skipping_world
+    sku = await world.new_sku()
+    await world.carrier.post("/faults", json={"status": 500, "count": None})
+    async with world.worker():
+        session_id = await world.shop.buy(shipment(sku))
+        await world.step_in(session_id, "retrying")
+        await world.skip(timedelta(days=2))
+        stuck = await world.step_in(session_id, "action_required")
+        assert await world.stock(sku) == 99
+        await world.decide(session_id, "skip", stuck.step, "carrier is bankrupt")
+        await world.result(session_id)
+    assert await world.stock(sku) == 100
+
+
+async def test_a_parcel_that_was_booked_after_all_cannot_be_skipped(
+    skipping_world: World,
+) -> None:
+    world = skipping_world
+    sku = await world.new_sku()
+    await world.carrier.post("/faults", json={"status": 422, "count": 1, "after_booking": True})
+    async with world.worker():
+        session_id = await world.shop.buy(shipment(sku))
+        stuck = await world.step_in(session_id, "action_required")
+        await world.decide(session_id, "skip", stuck.step, "refused")
+
+        async def refused() -> str | None:
+            view = (await world.steps(session_id))[stuck.step]
+            return view.error if view.error != stuck.error else None
+
+        assert "has booked this parcel" in await eventually(refused)
+        await world.decide(session_id, "retry", stuck.step)
+        result = await world.result(session_id)
+    assert result.fulfillments[0].state is FulfillmentState.FULFILLED
+    assert len(await world.parcels(session_id)) == 1
+    assert await world.stock(sku) == 99
+
+
+async def test_an_unknown_payment_is_not_told_as_an_arrived_one(world: World) -> None:
+    price = await world.shop.price(ACCESS, currency="eur")
+    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
+    fault = {"path": session_id, "method": "GET", "status": 400, "count": 1}
+    await world.shop.control("POST", "/faults", fault)
+    async with world.worker():
+        await world.shop.pay(session_id, "bank_debit")
+        await world.step_in(session_id, "action_required")
+        page = await world.api.get("/after-checkout", params={"session_id": session_id})
+        assert "We are checking your payment" in page.text
+        assert "has arrived" not in page.text
+        await world.decide(session_id, "retry", "payment")
+        await world.step_in(session_id, "waiting")
+        assert (await world.order(session_id)).state is OrderState.AWAITING_PAYMENT
+
+
+async def test_a_payment_that_nobody_can_settle_is_given_up_with_a_reason(world: World) -> None:
+    price = await world.shop.price(ACCESS)
+    session_id = await world.shop.checkout(price)
+    await world.shop.control(
+        "POST", "/faults", {"path": session_id, "method": "GET", "status": 400}
+    )
+    async with world.worker():
+        await world.shop.pay(session_id)
+        await world.step_in(session_id, "action_required")
+        await world.decide(session_id, "skip", "payment", "a test of our own")
+        result = await world.result(session_id)
+    assert result.state is OrderState.PAYMENT_FAILED
+    order = await world.order(session_id)
+    assert order.state is OrderState.PAYMENT_FAILED
+    assert order.error is None
+    assert await world.mails() == []

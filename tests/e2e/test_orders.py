@@ -71,6 +71,21 @@ async def test_a_quantity_that_the_customer_chose_is_what_is_delivered(world: Wo
     assert await world.stock(sku) == 6
 
 
+async def test_the_sums_of_a_discounted_receipt_add_up(world: World) -> None:
+    async with world.worker():
+        coupon = await world.shop.stripe.v1.coupons.create_async(
+            {"amount_off": 500, "currency": "usd", "duration": "once"}
+        )
+        price = await world.shop.price(ACCESS, amount=2000)
+        session_id = await world.shop.checkout(price, discounts=[{"coupon": coupon.id}])
+        await world.shop.pay(session_id)
+        await world.result(session_id)
+    [mail] = await world.mails()
+    assert "1 x access: $20.00" in mail["text"]
+    assert "Discount: -$5.00" in mail["text"]
+    assert "Total: $15.00" in mail["text"]
+
+
 async def test_a_free_order_is_fulfilled_without_payment(world: World) -> None:
     async with world.worker():
         price = await world.shop.price(ACCESS, amount=0)

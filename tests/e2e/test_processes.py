@@ -9,7 +9,7 @@ import pytest
 from domain.orders import OrderState
 from local.stack import Stack
 from settings import Settings
-from tests.harness.shop import ACCESS, shipment
+from tests.harness.shop import ACCESS, MANUAL, shipment
 from tests.harness.world import World, attached_world, eventually
 from workflows.client import connect
 
@@ -38,15 +38,16 @@ async def test_a_worker_killed_in_the_middle_of_a_booking_doubles_nothing(
     world = stack_world
     sku = await world.new_sku()
     # The carrier books although nobody hears its answer any more.
-    await world.carrier.post("/faults", json={"delay_ms": 2000, "count": 1, "status": None})
+    await world.carrier.post("/faults", json={"delay_ms": 3000, "count": 1, "status": None})
     session_id = await world.shop.buy(ACCESS, shipment(sku))
 
     async def booking() -> bool | None:
         return True if await world.stock(sku) == 99 else None
 
     await eventually(booking)
+    await asyncio.sleep(1)  # by now the carrier has been called, and it takes three seconds
     await stack.kill("worker")
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(3)
     assert len(await world.parcels(session_id)) == 1
     await stack.start("worker")
 
@@ -63,6 +64,9 @@ async def test_what_temporal_could_not_accept_is_fulfilled_by_stripes_redelivery
     stack: Stack, stack_world: World
 ) -> None:
     world = stack_world
+    recorded = await world.shop.buy(ACCESS, MANUAL)
+    await world.step_in(recorded, "awaiting_operator")
+    await world.inbox.delete("/api/messages")
     await stack.kill("temporal")
     session_id = await world.shop.buy(ACCESS)
 
@@ -79,6 +83,9 @@ async def test_what_temporal_could_not_accept_is_fulfilled_by_stripes_redelivery
     assert page.status_code == 503
     assert "it is safe and will be delivered" in page.text
     assert await world.order_or_none(session_id) is None
+    page = await world.api.get("/after-checkout", params={"session_id": recorded})
+    assert page.status_code == 200
+    assert ACCESS["access_url"] in page.text
 
     await stack.start("temporal")
     result = await world.result(session_id)

@@ -6,17 +6,14 @@ from typing import Any
 import httpx
 import stripe
 
-CUSTOMER = {
-    "email": "jo@example.com",
-    "name": "Jo Doe",
-    "address": {
-        "line1": "1 Main Street",
-        "city": "Springfield",
-        "state": "IL",
-        "postal_code": "62701",
-        "country": "US",
-    },
+CUSTOMER_ADDRESS = {
+    "line1": "1 Main Street",
+    "city": "Springfield",
+    "state": "IL",
+    "postal_code": "62701",
+    "country": "US",
 }
+CUSTOMER = {"email": "jo@example.com", "name": "Jo Doe", "address": CUSTOMER_ADDRESS}
 ACCESS = {
     "fulfillment": "access",
     "access_url": "https://learn.example.com/course",

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
@@ -106,6 +107,15 @@ class World:
             raise
         return {view.step: view for view in views}
 
+    async def retried(self, session_id: str) -> list[str]:
+        """The activities that went on as regular ones, after their local try had failed."""
+        history = await self.workflow(session_id).fetch_history()
+        return [
+            event.activity_task_scheduled_event_attributes.activity_type.name
+            for event in history.events
+            if event.HasField("activity_task_scheduled_event_attributes")
+        ]
+
     async def step_in(self, session_id: str, state: str) -> StepView:
         """Waits until one step of an order is in a state."""
 
@@ -127,6 +137,11 @@ class World:
         with pytest.raises(WorkflowUpdateFailedError) as refusal:
             await self.decide(session_id, update, step)
         return str(refusal.value.cause)
+
+    async def execute(self, statement: str) -> None:
+        """Runs one SQL statement."""
+        async with self.database.transaction() as connection:
+            await connection.execute(text(statement))
 
     async def stock(self, sku: str) -> int:
         async with self.database.transaction() as connection:

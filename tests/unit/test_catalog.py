@@ -30,6 +30,7 @@ def _item(
         id="li_1",
         description="Thing",
         quantity=1,
+        subtotal=Money(amount_minor=100, currency="usd"),
         total=Money(amount_minor=100, currency="usd"),
         price_id=price,
         product_id=product,

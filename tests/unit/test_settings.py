@@ -12,7 +12,7 @@ from settings import Settings, load
 ROOT = Path(__file__).parent.parent.parent
 GOOD = {
     "STRIPE_API_KEY": "sk_test_1234567890",
-    "STRIPE_WEBHOOK_SECRETS": "whsec_1,whsec_2",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_0123456789abcdef, whsec_fedcba9876543210",
     "DATABASE_URL": "postgresql://user:secret@127.0.0.1:1/orders",
     "SMTP_URL": "smtp://127.0.0.1:1",
     "MAIL_FROM": "shop@example.com",
@@ -62,6 +62,14 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         ({"SMTP_URL": "mail.example.com"}, "SMTP_URL: must be smtp://"),
         ({"CARRIER_URL": "ftp://x"}, "CARRIER_URL: must be an http:// or https:// URL"),
         ({"OPERATOR_TOKEN": "short"}, "OPERATOR_TOKEN: must have at least 16 characters"),
+        ({"STRIPE_WEBHOOK_SECRETS": "whsec_"}, "STRIPE_WEBHOOK_SECRETS: each signing secret"),
+        ({"STRIPE_WEBHOOK_SECRETS": "whsec_..."}, "STRIPE_WEBHOOK_SECRETS: each signing secret"),
+        ({"DATABASE_URL": "postgresql://h:abc/x"}, "DATABASE_URL: must be a postgresql:// URL"),
+        ({"SMTP_URL": "smtp://h:abc"}, "SMTP_URL: must be smtp://"),
+        ({"CARRIER_URL": "http://h:99999"}, "CARRIER_URL: must be an http:// or https:// URL"),
+        ({"TEMPORAL_ADDRESS": "nonsense"}, "TEMPORAL_ADDRESS: must be host:port"),
+        ({"MAIL_FROM": "not an address"}, "MAIL_FROM: must be shop@example.com"),
+        ({"MAIL_FROM": "a\nb@c"}, "MAIL_FROM: must be shop@example.com"),
         ({"PORT": "99999"}, "PORT: Input should be less than or equal to 65535"),
         ({"STRIPE_API_BASE": "http://stripe.example.com"}, "STRIPE_API_BASE: plain http"),
         ({"STRIPE_API_KEY": "sk_live_1"}, "PUBLIC_URL: live orders need https"),

@@ -30,11 +30,13 @@ class FulfillmentKind(Generic[P]):
         name: Stands in catalogs, in histories and in the database: never rename it.
         parameters: The model that its parameters must fit.
         deliver: Delivers one line item; called again on each try, so its effects are keyed.
+        abandon: Gives back what an unfinished delivery holds, when an operator skips it.
     """
 
     name: str
     parameters: type[P]
     deliver: Callable[[FulfillmentRef, P, Step], Awaitable[None]]
+    abandon: Callable[[FulfillmentRef, Step], Awaitable[None]] | None = None
 
     def parse(self, raw: dict[str, Any]) -> P:
         """Checks the parameters that a catalog gives.

@@ -10,7 +10,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from pydantic import Field
 
-    from activities.shipments import BookShipmentInput, ShipmentActivities
+    from activities.shipments import AbandonShipmentInput, BookShipmentInput, ShipmentActivities
     from domain.ids import FulfillmentRef
     from workflows import options
     from workflows.fulfillment.kind import FulfillmentKind, Parameters
@@ -34,4 +34,10 @@ async def _deliver(ref: FulfillmentRef, parameters: ShipmentParameters, step: St
     )
 
 
-SHIPMENT = FulfillmentKind("shipment", ShipmentParameters, _deliver)
+async def _abandon(ref: FulfillmentRef, step: Step) -> None:
+    await step.execute(
+        ShipmentActivities.abandon_shipment, AbandonShipmentInput(fulfillment=ref), options.CARRIER
+    )
+
+
+SHIPMENT = FulfillmentKind("shipment", ShipmentParameters, _deliver, _abandon)

@@ -104,6 +104,7 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
         sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("amount_subtotal_minor", sa.BigInteger(), nullable=False),
         sa.Column("amount_total_minor", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("price_id", sa.Text(), nullable=True),
