@@ -35,6 +35,8 @@ class Client:
         self.ids: dict[str, list[str]] = defaultdict(list)
 
     async def prepare(self) -> None:
+        # Made-up webhook endpoints would be looked up in the network.
+        await self.http.post("/_emulator/deliveries", json={"mode": "drop"})
         for currency in ("usd", "usd", "jpy"):
             data = {"currency": currency, "unit_amount": "100", "product_data[name]": "x"}
             await self._send("POST", "/v1/prices", data)
