@@ -6,6 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from database.tables import entitlements
 from domain.ids import FulfillmentRef
 
+_GRANT = insert(entitlements).on_conflict_do_nothing()
+
 
 async def grant(
     connection: AsyncConnection,
@@ -18,13 +20,12 @@ async def grant(
 ) -> None:
     """Writes the entitlement of one fulfillment; a second time changes nothing."""
     await connection.execute(
-        insert(entitlements)
-        .values(
+        _GRANT,
+        {
             **ref.model_dump(),
-            feature=feature,
-            url=url,
-            quantity=quantity,
-            customer_email=customer_email,
-        )
-        .on_conflict_do_nothing()
+            "feature": feature,
+            "url": url,
+            "quantity": quantity,
+            "customer_email": customer_email,
+        },
     )

@@ -4,24 +4,60 @@ from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.emails import RECEIPT
+from database.keys import SESSION
 from database.tables import emails, entitlements, fulfillments, line_items, orders, shipments
 from domain.checkout import Address
 from domain.money import Money
 from domain.orders import Fulfillment, FulfillmentState, Order, OrderLine, OrderState
 
+_ORDER = (
+    select(orders, emails.c.sent_at)
+    .outerjoin(emails, and_(emails.c.session_id == orders.c.session_id, emails.c.name == RECEIPT))
+    .where(orders.c.session_id == SESSION)
+)
+_LINES = (
+    select(
+        line_items,
+        fulfillments.c.kind,
+        fulfillments.c.state,
+        fulfillments.c.parameters,
+        fulfillments.c.error,
+        fulfillments.c.note,
+        entitlements.c.url,
+        shipments.c.tracking_number,
+        shipments.c.tracking_url,
+    )
+    .outerjoin(
+        fulfillments,
+        and_(
+            fulfillments.c.session_id == line_items.c.session_id,
+            fulfillments.c.line_item_id == line_items.c.line_item_id,
+        ),
+    )
+    .outerjoin(
+        entitlements,
+        and_(
+            entitlements.c.session_id == fulfillments.c.session_id,
+            entitlements.c.line_item_id == fulfillments.c.line_item_id,
+            entitlements.c.kind == fulfillments.c.kind,
+        ),
+    )
+    .outerjoin(
+        shipments,
+        and_(
+            shipments.c.session_id == fulfillments.c.session_id,
+            shipments.c.line_item_id == fulfillments.c.line_item_id,
+            shipments.c.kind == fulfillments.c.kind,
+        ),
+    )
+    .where(line_items.c.session_id == SESSION)
+    .order_by(line_items.c.position, fulfillments.c.kind)
+)
+
 
 async def read_order(connection: AsyncConnection, session_id: str) -> Order | None:
     """The order of a Checkout Session, or None when there is none."""
-    row = (
-        await connection.execute(
-            select(orders, emails.c.sent_at)
-            .outerjoin(
-                emails,
-                and_(emails.c.session_id == orders.c.session_id, emails.c.name == RECEIPT),
-            )
-            .where(orders.c.session_id == session_id)
-        )
-    ).one_or_none()
+    row = (await connection.execute(_ORDER, {SESSION.key: session_id})).one_or_none()
     if row is None:
         return None
 
@@ -61,44 +97,7 @@ async def read_order(connection: AsyncConnection, session_id: str) -> Order | No
 
 
 async def _read_lines(connection: AsyncConnection, session_id: str) -> tuple[OrderLine, ...]:
-    rows = await connection.execute(
-        select(
-            line_items,
-            fulfillments.c.kind,
-            fulfillments.c.state,
-            fulfillments.c.parameters,
-            fulfillments.c.error,
-            fulfillments.c.note,
-            entitlements.c.url,
-            shipments.c.tracking_number,
-            shipments.c.tracking_url,
-        )
-        .outerjoin(
-            fulfillments,
-            and_(
-                fulfillments.c.session_id == line_items.c.session_id,
-                fulfillments.c.line_item_id == line_items.c.line_item_id,
-            ),
-        )
-        .outerjoin(
-            entitlements,
-            and_(
-                entitlements.c.session_id == fulfillments.c.session_id,
-                entitlements.c.line_item_id == fulfillments.c.line_item_id,
-                entitlements.c.kind == fulfillments.c.kind,
-            ),
-        )
-        .outerjoin(
-            shipments,
-            and_(
-                shipments.c.session_id == fulfillments.c.session_id,
-                shipments.c.line_item_id == fulfillments.c.line_item_id,
-                shipments.c.kind == fulfillments.c.kind,
-            ),
-        )
-        .where(line_items.c.session_id == session_id)
-        .order_by(line_items.c.position, fulfillments.c.kind)
-    )
+    rows = await connection.execute(_LINES, {SESSION.key: session_id})
     lines: dict[str, OrderLine] = {}
     for row in rows:
         line = lines.setdefault(

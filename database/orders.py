@@ -5,13 +5,14 @@ rows calls one of them first.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, and_, case, delete, exists, func, select, update
+from sqlalchemy import Text, and_, bindparam, case, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from database.keys import SESSION, is_fulfillment, naming
 from database.tables import fulfillments, line_items, orders
 from domain.catalog import UNASSIGNED
 from domain.checkout import Address, CheckoutSession, Payment, PaymentStatus
@@ -28,6 +29,8 @@ from domain.orders import (
 )
 
 _SETTLING = (PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED)
+
+_INSERT_ORDER = insert(orders).on_conflict_do_nothing().returning(orders.c.session_id)
 
 
 async def save_checkout(
@@ -61,22 +64,18 @@ async def save_checkout(
         "checkout_created_at": session.created,
     }
     state = next_state(None, payment)
-    closed_at: ColumnElement[Any] | None = func.now() if state in CLOSED_STATES else None
+    closed_at = datetime.now(UTC) if state in CLOSED_STATES else None
     inserted = await connection.scalar(
-        insert(orders)
-        .values(session_id=session.id, state=state, closed_at=closed_at, **values)
-        .on_conflict_do_nothing()
-        .returning(orders.c.session_id)
+        _INSERT_ORDER,
+        {"session_id": session.id, "state": state, "closed_at": closed_at, **values},
     )
     if inserted is None:
         state = next_state(await lock_order(connection, session.id), payment)
-        closed_at = (
-            func.coalesce(orders.c.closed_at, func.now()) if state in CLOSED_STATES else None
-        )
+        closed = func.coalesce(orders.c.closed_at, func.now()) if state in CLOSED_STATES else None
         await connection.execute(
             update(orders)
             .where(orders.c.session_id == session.id)
-            .values(state=state, closed_at=closed_at, **values)
+            .values(state=state, closed_at=closed, **values)
         )
     known = inserted is None
     if session.line_items:
@@ -170,7 +169,13 @@ async def read_plan(connection: AsyncConnection, session_id: str) -> tuple[Fulfi
     """All fulfillments of an order, in the order of its line items."""
     rows = await connection.execute(
         select(fulfillments)
-        .join(line_items, _same_line())
+        .join(
+            line_items,
+            and_(
+                line_items.c.session_id == fulfillments.c.session_id,
+                line_items.c.line_item_id == fulfillments.c.line_item_id,
+            ),
+        )
         .where(fulfillments.c.session_id == session_id)
         .order_by(line_items.c.position, fulfillments.c.kind)
     )
@@ -187,6 +192,41 @@ async def read_plan(connection: AsyncConnection, session_id: str) -> tuple[Fulfi
     )
 
 
+_IS_FULFILLMENT = is_fulfillment(fulfillments)
+_CLAIM_LINE = (
+    select(
+        fulfillments.c.state,
+        line_items.c.quantity,
+        orders.c.customer_email,
+        orders.c.shipping_address,
+    )
+    .join(
+        line_items,
+        and_(
+            line_items.c.session_id == fulfillments.c.session_id,
+            line_items.c.line_item_id == fulfillments.c.line_item_id,
+        ),
+    )
+    .join(orders, orders.c.session_id == fulfillments.c.session_id)
+    .where(_IS_FULFILLMENT)
+    .with_for_update(of=fulfillments)
+)
+_MARK = (
+    update(fulfillments)
+    .where(_IS_FULFILLMENT, fulfillments.c.state != FulfillmentState.FULFILLED)
+    .values(
+        state=bindparam("new_state"),
+        error=bindparam("new_error"),
+        note=func.coalesce(bindparam("new_note", type_=Text), fulfillments.c.note),
+    )
+)
+_CLOSE = (
+    update(orders)
+    .where(orders.c.session_id == SESSION, orders.c.state != OrderState.FULFILLED)
+    .values(state=bindparam("new_state"), error=None, error_step=None, closed_at=func.now())
+)
+
+
 class ClaimedLine(BaseModel):
     """What delivering a line item needs to know, personal data included."""
 
@@ -200,18 +240,7 @@ class ClaimedLine(BaseModel):
 
 async def claim_line(connection: AsyncConnection, ref: FulfillmentRef) -> ClaimedLine:
     """Locks a fulfillment until the transaction ends; tells its state, item and buyer."""
-    row = await connection.execute(
-        select(
-            fulfillments.c.state,
-            line_items.c.quantity,
-            orders.c.customer_email,
-            orders.c.shipping_address,
-        )
-        .join(line_items, _same_line())
-        .join(orders, orders.c.session_id == fulfillments.c.session_id)
-        .where(_is(ref))
-        .with_for_update(of=fulfillments)
-    )
+    row = await connection.execute(_CLAIM_LINE, naming(ref))
     return ClaimedLine.model_validate(row.one(), from_attributes=True)
 
 
@@ -225,9 +254,7 @@ async def mark_fulfillment(
 ) -> None:
     """Records how far a fulfillment came; one that was fulfilled stays so."""
     await connection.execute(
-        update(fulfillments)
-        .where(_is(ref), fulfillments.c.state != FulfillmentState.FULFILLED)
-        .values(state=state, error=error, note=func.coalesce(note, fulfillments.c.note))
+        _MARK, {**naming(ref), "new_state": state, "new_error": error, "new_note": note}
     )
 
 
@@ -280,26 +307,7 @@ async def refresh_state(connection: AsyncConnection, session_id: str) -> None:
 
 async def close_order(connection: AsyncConnection, session_id: str, state: OrderState) -> None:
     """Ends an order in a closed state; one that was fulfilled stays as it is."""
-    await connection.execute(
-        update(orders)
-        .where(orders.c.session_id == session_id, orders.c.state != OrderState.FULFILLED)
-        .values(state=state, error=None, error_step=None, closed_at=func.now())
-    )
-
-
-def _same_line() -> ColumnElement[bool]:
-    return and_(
-        line_items.c.session_id == fulfillments.c.session_id,
-        line_items.c.line_item_id == fulfillments.c.line_item_id,
-    )
-
-
-def _is(ref: FulfillmentRef) -> ColumnElement[bool]:
-    return and_(
-        fulfillments.c.session_id == ref.session_id,
-        fulfillments.c.line_item_id == ref.line_item_id,
-        fulfillments.c.kind == ref.kind,
-    )
+    await connection.execute(_CLOSE, {SESSION.key: session_id, "new_state": state})
 
 
 def _minor(money: Money | None) -> int | None:

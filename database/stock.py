@@ -7,15 +7,41 @@ hand; `python -m database.stock list` prints it.
 import argparse
 import asyncio
 
-from sqlalchemy import literal, select, update
+from sqlalchemy import Integer, bindparam, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.engine import Database
+from database.keys import naming, naming_columns
 from database.tables import stock, stock_movements
 from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
 from settings import DatabaseSettings, load
+
+_TAKEN = (
+    update(stock)
+    .where(
+        stock.c.sku == bindparam("taken_sku"),
+        stock.c.on_hand >= bindparam("taken_quantity", type_=Integer),
+    )
+    .values(on_hand=stock.c.on_hand - bindparam("taken_quantity", type_=Integer))
+    .returning(stock.c.sku)
+    .cte("taken")
+)
+# The piece and the record of it in one statement: neither is there without the other.
+_TAKE = (
+    insert(stock_movements)
+    .from_select(
+        ["sku", "quantity", "reason", "session_id", "line_item_id", "kind"],
+        select(
+            _TAKEN.c.sku,
+            -bindparam("taken_quantity", type_=Integer),
+            literal("taken"),
+            *naming_columns(),
+        ),
+    )
+    .returning(stock_movements.c.sku)
+)
 
 
 async def take(connection: AsyncConnection, sku: str, quantity: int, ref: FulfillmentRef) -> None:
@@ -24,20 +50,8 @@ async def take(connection: AsyncConnection, sku: str, quantity: int, ref: Fulfil
     Raises:
         PermanentError: Too few are on hand, or the SKU is not known.
     """
-    taken = (
-        update(stock)
-        .where(stock.c.sku == sku, stock.c.on_hand >= quantity)
-        .values(on_hand=stock.c.on_hand - quantity)
-        .returning(stock.c.sku)
-        .cte("taken")
-    )
-    movement = {"quantity": -quantity, "reason": "taken", **ref.model_dump()}
     recorded = await connection.scalar(
-        insert(stock_movements)
-        .from_select(
-            ["sku", *movement], select(taken.c.sku, *(literal(each) for each in movement.values()))
-        )
-        .returning(stock_movements.c.sku)
+        _TAKE, {"taken_sku": sku, "taken_quantity": quantity, **naming(ref)}
     )
     if recorded is None:
         on_hand = await connection.scalar(select(stock.c.on_hand).where(stock.c.sku == sku))
