@@ -161,6 +161,8 @@ class LocalSettings(_EnvironmentSettings):
     smtp_port: int = 1025
     inbox_port: int = 8025
     carrier_port: int = 8090
+    stripe_cli: Path | None = None
+    """Which Stripe CLI `make stripe` runs; unset: the one on the PATH, else its own."""
     start_timeout: timedelta = timedelta(seconds=90)
     """How long one part may take until it answers."""
     stripe_api_key: str = ""

@@ -27,13 +27,6 @@ NOWHERE = "http://127.0.0.1:9"
 """A proxy that nothing listens at: what goes there goes nowhere."""
 
 
-class StripeCliSettings(LocalSettings):
-    """Where the local Stripe listens, and which CLI to run against it."""
-
-    stripe_cli: Path | None = None
-    """Unset: the one on the PATH, else the one that `make stripe-cli` installed."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class StripeCli:
     """The CLI with a configuration of its own and no way to the network.
@@ -78,7 +71,7 @@ def find_cli(named: Path | None) -> str | None:
 
 def main() -> None:
     """Becomes the CLI, so that its exit code and Ctrl-C are its own."""
-    settings = load(StripeCliSettings)
+    settings = load(LocalSettings)
     binary = find_cli(settings.stripe_cli)
     if binary is None:
         sys.exit(MISSING)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from local.stripe_cli import MISSING, StripeCli, StripeCliSettings, find_cli
+from local.stripe_cli import MISSING, StripeCli, find_cli
+from settings import LocalSettings
 
 from .conftest import API_KEY
 
 TIMEOUT_S = 30
-CLI = find_cli(StripeCliSettings().stripe_cli)
+CLI = find_cli(LocalSettings().stripe_cli)
 
 needs_cli = pytest.mark.skipif(CLI is None, reason=MISSING)
 
