@@ -8,7 +8,7 @@ from database.keys import SESSION
 from database.tables import emails, entitlements, fulfillments, line_items, orders, shipments
 from domain.checkout import Address
 from domain.money import Money
-from domain.orders import Fulfillment, FulfillmentState, Order, OrderLine, OrderState
+from domain.orders import Fulfillment, Order, OrderLine, OrderState
 
 _ORDER = (
     select(orders, emails.c.sent_at)
@@ -23,7 +23,7 @@ _LINES = (
         fulfillments.c.parameters,
         fulfillments.c.error,
         fulfillments.c.note,
-        entitlements.c.url,
+        entitlements.c.url.label("access_url"),
         shipments.c.tracking_number,
         shipments.c.tracking_url,
     )
@@ -115,16 +115,6 @@ async def _read_lines(connection: AsyncConnection, session_id: str) -> tuple[Ord
         )
         if row.kind is None:
             continue
-        fulfillment = Fulfillment(
-            line_item_id=row.line_item_id,
-            kind=row.kind,
-            parameters=row.parameters,
-            state=FulfillmentState(row.state),
-            error=row.error,
-            note=row.note,
-            access_url=row.url,
-            tracking_number=row.tracking_number,
-            tracking_url=row.tracking_url,
-        )
+        fulfillment = Fulfillment.model_validate(row, from_attributes=True)
         lines[line.id] = line.model_copy(update={"fulfillments": (*line.fulfillments, fulfillment)})
     return tuple(lines.values())

@@ -179,17 +179,7 @@ async def read_plan(connection: AsyncConnection, session_id: str) -> tuple[Fulfi
         .where(fulfillments.c.session_id == session_id)
         .order_by(line_items.c.position, fulfillments.c.kind)
     )
-    return tuple(
-        Fulfillment(
-            line_item_id=row.line_item_id,
-            kind=row.kind,
-            parameters=row.parameters,
-            state=FulfillmentState(row.state),
-            error=row.error,
-            note=row.note,
-        )
-        for row in rows
-    )
+    return tuple(Fulfillment.model_validate(row, from_attributes=True) for row in rows)
 
 
 _IS_FULFILLMENT = is_fulfillment(fulfillments)

@@ -302,15 +302,16 @@ class Steps:
 
     def _publish(self) -> None:
         """Shows the steps on the workflow's page in the Temporal Web UI."""
-        rows = [
-            f"| `{step.name}` | {step.state} | {step.tries} | {step.error or ''} |"
-            for step in self._steps.values()
-        ]
-        lines = ["| Step | State | Tries | Problem |", "|---|---|---|---|", *rows]
-        waiting = [step for step in self._steps.values() if step.state in _PARKED]
-        for step in waiting:
-            allowed = ", ".join(f"`{verdict}`" for verdict in sorted(step.allowed))
-            lines += ["", f"**`{step.name}` waits for an operator.** Send an update: {allowed}."]
+        steps = self._steps.values()
+        rows = [f"| `{step.name}` | {step.state} | {step.tries} |" for step in steps]
+        lines = ["| Step | State | Tries |", "|---|---|---|", *rows]
+        # Below the table, whose columns the page cuts off where they are long.
+        for step in steps:
+            if step.error:
+                lines += ["", f"**`{step.name}`: {step.error}**"]
+            if step.state in _PARKED:
+                allowed = ", ".join(f"`{verdict}`" for verdict in sorted(step.allowed))
+                lines += ["", f"It waits for an operator. Send an update: {allowed}."]
         workflow.set_current_details("\n".join(lines))
 
 
