@@ -4,6 +4,7 @@ This is its composition root. It starts while Temporal, the database or Stripe i
 answers 503 until they are back.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_webhook import verify_event
 from api import health, landing, orders, webhook
+from api.events import handled_events
 from api.services import Services
 from database.engine import Database
 from domain.errors import TransientError
@@ -24,6 +26,8 @@ from domain.events import StripeEvent
 from logs import log_to_stderr
 from settings import Settings, load, require_webhook_secrets
 from workflows.client import Fulfillments, connect
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -53,6 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 livemode=configured.livemode,
                 operator_token=configured.operator_token.get_secret_value(),
             )
+            logger.info("events to send to this endpoint: %s", ", ".join(handled_events()))
             yield
 
     # The documentation pages bring their own scripts, so they work without the internet.
