@@ -53,6 +53,7 @@ class FulfillCheckout:
         self._steps = Steps(request.session_id)
         self._waiting_since = workflow.now()
         self._events = 0
+        self._tasks: list[asyncio.Task[StepState]] = []
         self._fulfillments: dict[FulfillmentRef, FulfillmentState] = {}
 
     @workflow.run
@@ -65,12 +66,7 @@ class FulfillCheckout:
         self._fulfillments = {self._ref(item): item.state for item in snapshot.fulfillments}
         if snapshot.payment is not Payment.SETTLED or snapshot.state is OrderState.FULFILLED:
             return self._result(snapshot.state)
-        try:
-            await self._deliver(snapshot)
-        except ExceptionGroup as group:
-            # Only a defect comes here. Temporal then fails the workflow task, not the
-            # workflow, and shows this error; the group would hide what it is.
-            raise group.exceptions[0] from None
+        await self._deliver(snapshot)
         return await self._close(OrderState.FULFILLED)
 
     @workflow.signal(name=EVENT_SIGNAL, description="Stripe sent an event about this session")
@@ -113,14 +109,17 @@ class FulfillCheckout:
 
     async def _deliver(self, snapshot: OrderSnapshot) -> None:
         """Delivers every line item, and mails the receipt, until all of it is settled."""
-        async with asyncio.TaskGroup() as group:
-            for item in snapshot.fulfillments:
-                if item.state not in SETTLED_STATES:
-                    self._start(group, item)
-            await self._deliveries_settled()
-            if self._fulfillments:
-                receipt = self._steps.add("receipt", None, _RETRY_OR_SKIP)
-                await self._steps.settle(receipt, self._send_receipt)
+        for item in snapshot.fulfillments:
+            if item.state not in SETTLED_STATES:
+                self._start(item)
+        await self._deliveries_settled()
+        if self._fulfillments:
+            receipt = self._steps.add("receipt", None, _RETRY_OR_SKIP)
+            self._tasks.append(asyncio.create_task(self._steps.settle(receipt, self._send_receipt)))
+        # Again, since a plan made anew adds tasks. A task raises for a defect only, which
+        # fails the workflow task, where Temporal shows it, and never the workflow.
+        while not all(task.done() for task in self._tasks):
+            await asyncio.gather(*self._tasks)
 
     async def _await_payment(self, step: Step) -> OrderSnapshot:
         """Asks Stripe until the payment is settled or lost.
@@ -145,20 +144,18 @@ class FulfillCheckout:
         request = SyncOrderInput(session_id=self._session_id, replan_line_item_id=replan)
         return await step.execute(OrderActivities.sync_order, request, options.STRIPE)
 
-    def _start(self, group: asyncio.TaskGroup, item: Fulfillment) -> None:
+    def _start(self, item: Fulfillment) -> None:
         ref = self._ref(item)
         step = self._steps.add(ref.step, ref, _ANY_VERDICT)
-        group.create_task(self._fulfill(group, step, ref, item))
+        self._tasks.append(asyncio.create_task(self._fulfill(step, ref, item)))
 
-    async def _fulfill(
-        self, group: asyncio.TaskGroup, step: Step, ref: FulfillmentRef, item: Fulfillment
-    ) -> None:
+    async def _fulfill(self, step: Step, ref: FulfillmentRef, item: Fulfillment) -> StepState:
         """Delivers one line item one way, with an operator's help where it must be."""
 
         async def attempt(step: Step) -> None:
             parameters = item.parameters
             if step.tries > 1:
-                plan = await self._replan(group, step, ref)
+                plan = await self._replan(step, ref)
                 if ref not in plan:
                     return
                 parameters = plan[ref].parameters
@@ -183,10 +180,9 @@ class FulfillCheckout:
             self._fulfillments[ref] = (
                 FulfillmentState.SKIPPED if skipped else FulfillmentState.FULFILLED
             )
+        return state
 
-    async def _replan(
-        self, group: asyncio.TaskGroup, step: Step, ref: FulfillmentRef
-    ) -> dict[FulfillmentRef, Fulfillment]:
+    async def _replan(self, step: Step, ref: FulfillmentRef) -> dict[FulfillmentRef, Fulfillment]:
         """Reads a line item's plan anew, and starts what is new in it."""
         snapshot = await self._sync(step, replan=ref.line_item_id)
         plan = {
@@ -199,21 +195,28 @@ class FulfillCheckout:
         for new, item in plan.items():
             if new not in self._fulfillments:
                 self._fulfillments[new] = item.state
-                self._start(group, item)
+                self._start(item)
         return plan
 
     async def _deliveries_settled(self) -> None:
         """Waits until nothing is being delivered; for what is being retried, a bounded time."""
-        await workflow.wait_condition(lambda: not self._steps.any_in(StepState.RUNNING))
+        await workflow.wait_condition(lambda: not self._busy(StepState.RUNNING))
         if self._steps.any_in(StepState.RETRYING):
             try:
                 await workflow.wait_condition(
-                    lambda: not self._steps.any_in(StepState.RUNNING, StepState.RETRYING),
+                    lambda: not self._busy(StepState.RUNNING, StepState.RETRYING),
                     timeout=options.RECEIPT_PATIENCE,
                     timeout_summary="send the receipt without what is late",
                 )
             except TimeoutError:
                 workflow.logger.info("the receipt goes out before all deliveries are done")
+
+    def _busy(self, *states: StepState) -> bool:
+        """Whether a step is in one of these states; raises what a task has raised."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+        return self._steps.any_in(*states)
 
     async def _send_receipt(self, step: Step) -> None:
         request = SendReceiptInput(session_id=self._session_id)
