@@ -91,5 +91,6 @@ def _translated(error: SQLAlchemyError) -> PermanentError | TransientError:
         # Only the SQLSTATE goes on: the driver's text may quote personal data.
         if sqlstate[:2] in _PERMANENT_CLASSES:
             return PermanentError("database_refused", f"the database refused: SQLSTATE {sqlstate}")
-        return TransientError("database_unavailable", f"the database failed: SQLSTATE {sqlstate}")
+        detail = f"failed: SQLSTATE {sqlstate}" if sqlstate else "cannot be reached"
+        return TransientError("database_unavailable", f"the database {detail}")
     return PermanentError("database_misused", f"{type(error).__name__} in a database statement")

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import stripe
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
 from api.app import create_app
 from api.webhook import MAX_BODY_BYTES
@@ -159,10 +160,15 @@ async def test_an_event_about_an_object_without_an_id_is_acknowledged(world: Wor
     assert (await _post(world, json.dumps(balance))).json() == {"received": "ignored"}
 
 
-async def test_an_api_that_started_without_temporal_asks_to_be_called_again(
+async def test_an_api_that_started_alone_asks_to_be_called_again(
     world: World,
 ) -> None:
-    settings = world.settings.model_copy(update={"temporal_address": f"127.0.0.1:{free_port()}"})
+    settings = world.settings.model_copy(
+        update={
+            "temporal_address": f"127.0.0.1:{free_port()}",
+            "database_url": SecretStr(f"postgresql://u:p@127.0.0.1:{free_port()}/x"),
+        }
+    )
     port = free_port()
     body = json.dumps(_event())
     signature = stripe.WebhookSignature.generate_signature_header(body, WEBHOOK_SECRET)
@@ -175,7 +181,11 @@ async def test_an_api_that_started_without_temporal_asks_to_be_called_again(
         assert answer.headers["Retry-After"] == "5"
         ready = await api.get("/readyz")
         assert ready.status_code == 503
-        assert "temporal" in ready.json()
+        assert ready.json() == {
+            "status": "unready",
+            "database": "the database cannot be reached",
+            "temporal": "Temporal cannot be reached",
+        }
 
 
 async def test_a_live_event_on_a_test_deployment_is_acknowledged_and_starts_nothing(
