@@ -1,4 +1,4 @@
-"""How statements name one fulfillment.
+"""How statements name one fulfillment, and join it to its line item.
 
 The statements that every order runs are made once, at import, with parameters: making one anew
 costs three times as much of the worker's time as running it.
@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Table, Text, and_, bindparam, cast
 
+from database.tables import fulfillments, line_items
 from domain.ids import FulfillmentRef
 
 SESSION: BindParameter[str] = bindparam("ref_session_id")
@@ -15,6 +16,12 @@ SESSION: BindParameter[str] = bindparam("ref_session_id")
 the column of that name in INSERT and UPDATE."""
 _LINE_ITEM: BindParameter[str] = bindparam("ref_line_item_id")
 _KIND: BindParameter[str] = bindparam("ref_kind")
+
+SAME_LINE = and_(
+    fulfillments.c.session_id == line_items.c.session_id,
+    fulfillments.c.line_item_id == line_items.c.line_item_id,
+)
+"""Joins fulfillments and line items."""
 
 
 def is_fulfillment(table: Table) -> ColumnElement[bool]:

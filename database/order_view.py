@@ -4,7 +4,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.emails import RECEIPT
-from database.keys import SESSION
+from database.keys import SAME_LINE, SESSION
 from database.tables import emails, entitlements, fulfillments, line_items, orders, shipments
 from domain.checkout import Address
 from domain.money import Money
@@ -27,13 +27,7 @@ _LINES = (
         shipments.c.tracking_number,
         shipments.c.tracking_url,
     )
-    .outerjoin(
-        fulfillments,
-        and_(
-            fulfillments.c.session_id == line_items.c.session_id,
-            fulfillments.c.line_item_id == line_items.c.line_item_id,
-        ),
-    )
+    .outerjoin(fulfillments, SAME_LINE)
     .outerjoin(
         entitlements,
         and_(

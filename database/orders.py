@@ -12,7 +12,7 @@ from sqlalchemy import Text, and_, bindparam, case, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database.keys import SESSION, is_fulfillment, naming
+from database.keys import SAME_LINE, SESSION, is_fulfillment, naming
 from database.tables import fulfillments, line_items, orders
 from domain.catalog import UNASSIGNED
 from domain.checkout import Address, CheckoutSession, Payment, PaymentStatus
@@ -169,13 +169,7 @@ async def read_plan(connection: AsyncConnection, session_id: str) -> tuple[Fulfi
     """All fulfillments of an order, in the order of its line items."""
     rows = await connection.execute(
         select(fulfillments)
-        .join(
-            line_items,
-            and_(
-                line_items.c.session_id == fulfillments.c.session_id,
-                line_items.c.line_item_id == fulfillments.c.line_item_id,
-            ),
-        )
+        .join(line_items, SAME_LINE)
         .where(fulfillments.c.session_id == session_id)
         .order_by(line_items.c.position, fulfillments.c.kind)
     )
@@ -190,13 +184,7 @@ _CLAIM_LINE = (
         orders.c.customer_email,
         orders.c.shipping_address,
     )
-    .join(
-        line_items,
-        and_(
-            line_items.c.session_id == fulfillments.c.session_id,
-            line_items.c.line_item_id == fulfillments.c.line_item_id,
-        ),
-    )
+    .join(line_items, SAME_LINE)
     .join(orders, orders.c.session_id == fulfillments.c.session_id)
     .where(_IS_FULFILLMENT)
     .with_for_update(of=fulfillments)
