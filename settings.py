@@ -16,6 +16,9 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.checkout import ForeignSessions
+from domain.ids import ALL_ACCOUNTS, is_account_id
+
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MIN_OPERATOR_TOKEN_LENGTH = 16
 _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{16,}")
@@ -49,7 +52,11 @@ class Settings(DatabaseSettings):
     """Secret or restricted key: sk_test_…, sk_live_…, rk_test_… or rk_live_…."""
     stripe_api_base: str = "https://api.stripe.com"
     stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Signing secrets, comma-separated: two while one is being rotated."""
+    """Signing secrets, comma-separated: one per webhook endpoint, two while one is rotated."""
+    stripe_connect_accounts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Connected accounts whose sessions are ours too: acct_…, comma-separated, or * for all."""
+    foreign_sessions: ForeignSessions = ForeignSessions.HOLD
+    """What happens to a paid session none of whose products says how it is fulfilled."""
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
     temporal_task_queue: str = "fulfillment"
@@ -70,9 +77,9 @@ class Settings(DatabaseSettings):
         """Whether the key works on real money; a session of the other mode is not ours."""
         return "_live_" in self.stripe_api_key.get_secret_value()
 
-    @field_validator("stripe_webhook_secrets", mode="before")
+    @field_validator("stripe_webhook_secrets", "stripe_connect_accounts", mode="before")
     @classmethod
-    def _split_secrets(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
@@ -91,6 +98,13 @@ class Settings(DatabaseSettings):
     def _check_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not all(_SIGNING_SECRET.fullmatch(secret.get_secret_value()) for secret in value):
             raise ValueError("each signing secret is whsec_ and at least 16 letters and digits")
+        return value
+
+    @field_validator("stripe_connect_accounts")
+    @classmethod
+    def _check_accounts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value != (ALL_ACCOUNTS,) and not all(is_account_id(account) for account in value):
+            raise ValueError("must be acct_… IDs, comma-separated, or * alone")
         return value
 
     @field_validator("smtp_url")

@@ -24,6 +24,7 @@ from activities.receipts import ReceiptActivities
 from activities.shipments import ShipmentActivities
 from adapters.http_carrier import HttpCarrier
 from adapters.smtp_mailer import SmtpMailer
+from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from database.engine import Database
 from database.migrate import newest_revision
@@ -87,11 +88,12 @@ async def assembled_worker(
         database = await stack.enter_async_context(
             Database(settings.database_url.get_secret_value())
         )
-        sessions = await stack.enter_async_context(
-            StripeCheckout(
+        stripe = await stack.enter_async_context(
+            open_stripe(
                 settings.stripe_api_key.get_secret_value(), api_base=settings.stripe_api_base
             )
         )
+        sessions = StripeCheckout(stripe)
         carrier = await stack.enter_async_context(HttpCarrier(settings.carrier_url))
         mailer = SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from)
         orders = OrderActivities(database, sessions, catalog, livemode=settings.livemode)

@@ -10,12 +10,16 @@ from domain.shipping import BookedShipment, ShipmentRequest
 class CheckoutSessions(Protocol):
     """Stripe's Checkout Sessions."""
 
-    async def retrieve(self, session_id: str) -> CheckoutSession:
+    async def retrieve(self, session_id: str, account: str | None = None) -> CheckoutSession:
         """The session as Stripe knows it now, with all its line items.
 
+        Args:
+            session_id: Which session.
+            account: The connected account that it belongs to; None for our own.
+
         Raises:
-            PermanentError: Stripe refuses the request; code `session_unknown` when it knows
-                no such session.
+            SessionUnknownError: Stripe knows no such session.
+            PermanentError: Stripe refuses the request.
             TransientError: Stripe cannot answer now.
         """
 

@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.requests import Request
 
+from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_webhook import verify_event
 from api import health, landing, orders, webhook
@@ -45,13 +46,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         async with (
             Database(configured.database_url.get_secret_value()) as database,
-            StripeCheckout(
+            open_stripe(
                 configured.stripe_api_key.get_secret_value(), api_base=configured.stripe_api_base
-            ) as sessions,
+            ) as stripe,
         ):
             app.state.services = Services(
                 database=database,
-                sessions=sessions,
+                sessions=StripeCheckout(stripe),
                 fulfillments=Fulfillments(client, configured.temporal_task_queue),
                 verify_event=_verifier(configured),
                 livemode=configured.livemode,

@@ -18,8 +18,8 @@ from settings import Settings
 PRODUCT = "prod_SampleBook"
 """A bundle of the sample shop: it gives access, and is shipped."""
 SKU = "BOOK-PRINT"
-EXPANDED = ["line_items.data.price.product", "payment_intent"]
-"""What the product asks for with a session."""
+EXPANDED = ["line_items.data.price.product", "payment_intent.payment_method"]
+"""What the product asks for with a session, as far as it costs Stripe something here."""
 COMPLETED = "checkout.session.completed"
 PAGE_SIZE = 100
 DUPLICATE_EVERY = 10

@@ -2,6 +2,7 @@
 
     FulfillmentError
     ├── PermanentError           trying again changes nothing: a person must decide
+    │   └── SessionUnknownError  Stripe knows no such Checkout Session: nothing to fulfill
     └── TransientError           trying again may help
         └── MisconfiguredError   only after somebody mends a key or a setting: try slowly
 
@@ -30,6 +31,13 @@ class FulfillmentError(Exception):
 
 class PermanentError(FulfillmentError):
     """Trying again changes nothing; the order becomes action required."""
+
+
+class SessionUnknownError(PermanentError):
+    """Stripe knows no such Checkout Session."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("session_unknown", message)
 
 
 class TransientError(FulfillmentError):

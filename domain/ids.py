@@ -1,9 +1,12 @@
-"""Checkout Session IDs and the key of one fulfillment."""
+"""IDs of Checkout Sessions and accounts, and the key of one fulfillment."""
 
 import re
 
 from pydantic import BaseModel, ConfigDict
 
+ALL_ACCOUNTS = "*"
+"""Stands for every connected account."""
+_ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{6,60}")
 _SESSION_ID = re.compile(r"cs_(test|live)_[A-Za-z0-9]{8,200}")
 
 
@@ -14,6 +17,11 @@ def is_checkout_session_id(value: str) -> bool:
     arrives when a merchant forgets to let Checkout fill it in, is not one.
     """
     return _SESSION_ID.fullmatch(value) is not None
+
+
+def is_account_id(value: str) -> bool:
+    """Whether a value has the form of a Stripe account's ID."""
+    return _ACCOUNT_ID.fullmatch(value) is not None
 
 
 def is_livemode_session(session_id: str) -> bool:
