@@ -5,12 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .api import Api
 from .cli_listen import CliListen
+from .clock import ClockMiddleware
 from .config import EmulatorConfig
 from .control import Control
 from .emulator import Emulator
@@ -82,5 +84,6 @@ def create_app(config: EmulatorConfig) -> Starlette:
                 for version in _VERSIONS
             ),
         ],
+        middleware=[Middleware(ClockMiddleware, clock=emulator.clock)],
         lifespan=lifespan,
     )

@@ -29,6 +29,7 @@ from .resources.webhook_endpoints import roll_secret
 from .store import Account, StripeObject
 
 MAX_PURCHASES: Final = 10_000
+MAX_ADVANCE_S: Final = 10 * 365 * 24 * 3600
 _BATCH: Final = 20
 _DELIVERIES_SHOWN: Final = 200
 
@@ -63,6 +64,7 @@ class Control:
             ("GET", "/faults", self._list_faults),
             ("POST", "/faults", self._add_fault),
             ("DELETE", "/faults", self._clear_faults),
+            ("POST", "/clock", self._advance),
             ("POST", "/reset", self._reset),
         ]
         return [
@@ -202,6 +204,13 @@ class Control:
         cleared = len(self._emulator.faults.active)
         self._emulator.faults.active.clear()
         return {"cleared": cleared}
+
+    async def _advance(self, _request: Request, body: JsonBody) -> JsonBody:
+        seconds = body.get("advance_s", 0)
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_ADVANCE_S:
+            raise invalid(f"advance_s must be between 0 and {MAX_ADVANCE_S}", "advance_s")
+        self._emulator.advance(seconds)
+        return {"now": now()}
 
     async def _reset(self, _request: Request, _body: JsonBody) -> JsonBody:
         self._restart()

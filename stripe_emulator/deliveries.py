@@ -15,6 +15,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
 
+from .clock import current_clock
 from .compatibility import event_at
 from .config import API_VERSION
 from .errors import resource_missing
@@ -53,7 +54,7 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Attempt:
-    """One request of a delivery and the answer to it; `at` in seconds since 1970."""
+    """One request of a delivery and the answer; `at` is seconds since 1970 by the clock."""
 
     at: float
     duration_ms: int
@@ -232,22 +233,26 @@ class Deliveries:
             delivery.answered.set()
             if delivery.state is not State.PENDING or pause_s is None:
                 return
-            scaled_s = pause_s / self._time_scale
-            delivery.next_attempt_at = time.time() + scaled_s
-            await asyncio.sleep(scaled_s)
+            clock = current_clock.get()
+            delivery.next_attempt_at = clock.time() + pause_s / self._time_scale
+            await clock.sleep_until(delivery.next_attempt_at)
             delivery.next_attempt_at = None
 
     async def _attempt(self, delivery: Delivery) -> Answer:
         body = delivery.body()
         async with self._slots:
-            at = time.time()
+            at = current_clock.get().time()
+            # The signature's time is the real one, however far ahead the clock is: a receiver
+            # holds it against its own clock, which nobody moved. Stripe's SDK would take one
+            # from the future, but a stricter receiver may not.
+            sent_at = time.time()
             headers = {
                 "Content-Type": "application/json; charset=utf-8",
                 "User-Agent": USER_AGENT,
-                "Stripe-Signature": signature_header(body, delivery.target.secrets(), int(at)),
+                "Stripe-Signature": signature_header(body, delivery.target.secrets(), int(sent_at)),
             }
             answer = await delivery.target.send(delivery.event, headers, body)
-        duration_ms = round((time.time() - at) * 1000)
+        duration_ms = round((time.time() - sent_at) * 1000)
         delivery.attempts.append(Attempt(at, duration_ms, headers, answer))
         return answer
 

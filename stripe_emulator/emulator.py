@@ -6,6 +6,7 @@ from typing import Final
 
 import httpx
 
+from .clock import Clock
 from .config import EmulatorConfig
 from .deliveries import Deliveries
 from .events import new_event
@@ -37,6 +38,7 @@ class Emulator:
         endpoints: Callable[["Emulator"], Iterable[Target]],
     ) -> None:
         self.config = config
+        self.clock = Clock()
         self.store = Store()
         self.faults = Faults()
         self.idempotency = IdempotencyKeys()
@@ -69,6 +71,11 @@ class Emulator:
         self.deliveries.dispatch(event)
         return event
 
+    def advance(self, seconds: float) -> None:
+        """Move the clock ahead; what becomes due by that happens before this returns."""
+        self.clock.move(self.clock.ahead_s + seconds)
+        self.schedule.run_due()
+
     async def run(self) -> None:
         """Run scheduled actions and save snapshots, until cancelled."""
         await asyncio.gather(self.schedule.keep_running(), self._keep_saving())
@@ -87,11 +94,12 @@ class Emulator:
         self.idempotency.clear()
         self.schedule.load([])
         self.faults.active.clear()
+        self.clock.move(0)
 
     def load(self) -> None:
         """Take up the state of the snapshot file, if there is one."""
         if self.config.snapshot is not None:
-            load(self.config.snapshot, self.store, self.schedule)
+            load(self.config.snapshot, self.store, self.schedule, self.clock)
 
     def resume_deliveries(self) -> None:
         """Deliver again what no endpoint had accepted when the snapshot was written."""
@@ -103,13 +111,14 @@ class Emulator:
     def save(self) -> None:
         """Write the snapshot file."""
         if self.config.snapshot is not None:
-            Snapshot(self.store, self.schedule).write(self.config.snapshot)
+            Snapshot(self.store, self.schedule, self.clock).write(self.config.snapshot)
 
     async def _keep_saving(self) -> None:
         path = self.config.snapshot
         while path is not None:
             await asyncio.sleep(SNAPSHOT_INTERVAL_S)
-            await asyncio.to_thread(Snapshot(self.store, self.schedule).write, path)
+            snapshot = Snapshot(self.store, self.schedule, self.clock)
+            await asyncio.to_thread(snapshot.write, path)
 
     def _run_scheduled(self, action: str, account_id: str, object_id: str) -> None:
         SCHEDULED_ACTIONS[action](self, self.store.account(account_id), object_id)

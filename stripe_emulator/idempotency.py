@@ -4,11 +4,11 @@ The answer to a request that began to be executed is kept for a day, errors incl
 request whose parameters failed validation leaves nothing behind.
 """
 
-import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
+from .clock import current_clock
 from .errors import StripeError
 
 KEPT_S: Final = 24 * 3600
@@ -44,8 +44,9 @@ class IdempotencyKeys:
                 error_type="idempotency_error",
             )
         kept = self._kept.get((account_id, key))
-        if kept is None or kept.at < time.time() - KEPT_S:
-            self._kept[account_id, key] = _Kept(path, fingerprint, time.time())
+        at = current_clock.get().time()
+        if kept is None or kept.at < at - KEPT_S:
+            self._kept[account_id, key] = _Kept(path, fingerprint, at)
             return None
         if kept.path != path:
             raise StripeError(

@@ -2,7 +2,8 @@
 
 import random
 import string
-import time
+
+from .clock import current_clock
 
 _ALPHABET = string.ascii_letters + string.digits
 _RANDOM = random.SystemRandom()
@@ -21,5 +22,5 @@ def new_id(prefix: str, length: int = OBJECT_ID_LENGTH) -> str:
 
 
 def now() -> int:
-    """The current time as Stripe writes it: whole seconds since 1970 in UTC."""
-    return int(time.time())
+    """The emulator's time as Stripe writes it: whole seconds since 1970 in UTC."""
+    return int(current_clock.get().time())

@@ -2,9 +2,10 @@
 
 import asyncio
 import heapq
-import time
 from collections.abc import Callable
 from typing import Final
+
+from .clock import current_clock
 
 TICK_S: Final = 0.1
 
@@ -25,7 +26,7 @@ class Schedule:
 
     def run_due(self) -> None:
         """Run what is due."""
-        while self._queue and self._queue[0][0] <= time.time():
+        while self._queue and self._queue[0][0] <= current_clock.get().time():
             _, action, account_id, object_id = heapq.heappop(self._queue)
             self._run(action, account_id, object_id)
 

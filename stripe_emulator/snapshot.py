@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any, Final
 
+from .clock import Clock
 from .schedule import Action, Schedule
 from .store import Store, StripeObject
 
@@ -22,7 +23,8 @@ class Snapshot:
     Events are not copied: what they tell never changes, only how far their deliveries are.
     """
 
-    def __init__(self, store: Store, schedule: Schedule) -> None:
+    def __init__(self, store: Store, schedule: Schedule, clock: Clock) -> None:
+        self._ahead_s = clock.ahead_s
         self._schedule = schedule.dump()
         self._events: dict[str, list[StripeObject]] = {}
         rest: dict[str, list[StripeObject]] = {}
@@ -43,7 +45,8 @@ class Snapshot:
 
     def _write(self, file: IO[str]) -> None:
         rest: dict[str, list[StripeObject]] = marshal.loads(self._rest)  # noqa: S302 - our own
-        file.write(f'{{"schedule": {json.dumps(self._schedule)}, "accounts": {{')
+        file.write(f'{{"ahead_s": {self._ahead_s}, "schedule": {json.dumps(self._schedule)}')
+        file.write(', "accounts": {')
         for number, (account_id, objects) in enumerate(rest.items()):
             file.write(f"{',' if number else ''}\n{json.dumps(account_id)}: [")
             for position, obj in enumerate([*objects, *self._events[account_id]]):
@@ -53,7 +56,7 @@ class Snapshot:
         file.write("}}\n")
 
 
-def load(path: Path, store: Store, schedule: Schedule) -> None:
+def load(path: Path, store: Store, schedule: Schedule, clock: Clock) -> None:
     """Take up the state of a snapshot file, if there is one."""
     if not path.exists():
         return
@@ -61,3 +64,4 @@ def load(path: Path, store: Store, schedule: Schedule) -> None:
     actions: list[Action] = data["schedule"]
     store.load(data["accounts"])
     schedule.load(actions)
+    clock.move(data.get("ahead_s", 0))

@@ -3,7 +3,6 @@
 A subscription is started and paid once; renewals are beyond this stand-in.
 """
 
-import time
 from typing import Final
 
 from ..emulator import Emulator
@@ -178,7 +177,7 @@ def complete_setup(
         "automatic_payment_methods": None,
         "cancellation_reason": None,
         "client_secret": f"{setup_id}_secret_{random_text(24)}",
-        "created": int(time.time()),
+        "created": now(),
         "customer": session["customer"],
         "customer_account": None,
         "description": data.get("description"),

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from ..deliveries import Mode
 from ..emulator import Emulator
+from ..ids import now
 from ..resources.webhook_endpoints import active_secrets
 from ..store import StripeObject
 from .templates import page
@@ -53,6 +54,7 @@ class DashboardPages:
             listeners=list(self._emulator.listeners.values()),
             sessions=sessions,
             events=events,
+            clock=datetime.fromtimestamp(now(), UTC).strftime("%Y-%m-%d %H:%M:%S"),
             mode=self._emulator.deliveries.mode.value,
             modes=[mode.value for mode in Mode],
             faults=[fault.summary() for fault in self._emulator.faults.active],

@@ -17,6 +17,7 @@ from ..checkout.line_items import with_prices
 from ..checkout.sessions import new_session
 from ..emulator import Emulator
 from ..errors import StripeError, invalid
+from ..ids import now
 from ..operations import Call
 from ..payments.methods import (
     CARD,
@@ -271,7 +272,7 @@ def _method(session: StripeObject, form: Mapping[str, str]) -> StripeObject:
     if not 1 <= int(month) <= _MONTHS:
         raise invalid("Your card's expiration month is invalid", "expiry", "invalid_expiry_month")
     full_year = int(year) if len(year) == 4 else _CENTURY + int(year)  # noqa: PLR2004
-    today = datetime.now(UTC)
+    today = datetime.fromtimestamp(now(), UTC)
     if (full_year, int(month)) < (today.year, today.month):
         raise invalid("Your card's expiration date is in the past", "expiry", "invalid_expiry_year")
     return new_card(card, billing, int(month), full_year)

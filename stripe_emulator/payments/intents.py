@@ -1,8 +1,8 @@
 """Payment intents: made, confirmed, and ended. See "The PaymentIntent object"."""
 
-import time
 from typing import Any, Final
 
+from ..clock import current_clock
 from ..emulator import Emulator
 from ..errors import StripeError
 from ..ids import new_id, now, random_text
@@ -83,7 +83,7 @@ def confirm(
         emulator.emit(account, "payment_intent.processing", intent)
         outcome = ACCOUNT_OUTCOMES.get(method["_number"])
         if outcome is not None:
-            due = time.time() + OUTCOME_DELAY_S / emulator.config.time_scale
+            due = current_clock.get().time() + OUTCOME_DELAY_S / emulator.config.time_scale
             emulator.schedule.add(due, f"payment_{outcome}", account.id, intent["id"])
         return intent
     if card.authenticate:

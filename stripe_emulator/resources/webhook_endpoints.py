@@ -4,11 +4,11 @@ See "Webhook Endpoints" in Stripe's API reference and "Roll endpoint signing sec
 "Receive Stripe events in your webhook endpoint".
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ..clock import current_clock
 from ..emulator import Emulator
 from ..errors import invalid
 from ..events import matches
@@ -64,7 +64,7 @@ def active_secrets(endpoint: StripeObject) -> list[str]:
     return [
         kept["secret"]
         for kept in endpoint["_secrets"]
-        if kept["expires_at"] is None or kept["expires_at"] > time.time()
+        if kept["expires_at"] is None or kept["expires_at"] > current_clock.get().time()
     ]
 
 
@@ -151,7 +151,7 @@ def roll_secret(endpoint: StripeObject, overlap_s: float) -> str:
     """
     if not 0 <= overlap_s <= MAX_OVERLAP_S:
         raise invalid(f"The overlap must be between 0 and {MAX_OVERLAP_S} seconds", "overlap_s")
-    ends = time.time() + overlap_s
+    ends = current_clock.get().time() + overlap_s
     for kept in endpoint["_secrets"]:
         kept["expires_at"] = min(kept["expires_at"] or ends, ends)
     secret = f"whsec_{random_text(_SECRET_LENGTH)}"
