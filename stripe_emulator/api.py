@@ -23,6 +23,7 @@ from .emulator import Emulator
 from .errors import StripeError, unauthorized
 from .events import Cause, current_cause
 from .expand import render
+from .faults import Hit
 from .forms import decode
 from .ids import new_id
 from .operations import Call, Operation, match
@@ -54,9 +55,11 @@ class Api:
         """Answer one request."""
         cause = Cause(id=new_id("req", 14), idempotency_key=request.headers.get("idempotency-key"))
         headers = {"Request-Id": str(cause["id"]), "Stripe-Version": API_VERSION}
+        hit = Hit()
         try:
             self._authenticate(request)
-            status, body, replayed = await self._answer(request, cause)
+            hit = self._emulator.faults.take(request.method, request.url.path)
+            status, body, replayed = await self._answer(request, cause, hit)
         except StripeError as error:
             status, body, replayed = error.status, _error_body(error, cause), False
         if cause["idempotency_key"]:
@@ -67,7 +70,9 @@ class Api:
             headers["Retry-After"] = "1"
         if status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'Bearer realm="Stripe"'
-        return Response(body, status, headers, "application/json")
+        response = Response(body, status, headers, "application/json")
+        response.headers.update(hit.headers)
+        return response
 
     def _authenticate(self, request: Request) -> None:
         key = _key_of(request.headers.get("authorization", ""))
@@ -83,13 +88,12 @@ class Api:
         if (key != expected) if expected else not key.startswith(("sk_test_", "rk_test_")):
             raise unauthorized(f"Invalid API Key provided: {_masked(key)}")
 
-    async def _answer(self, request: Request, cause: Cause) -> tuple[int, bytes, bool]:
+    async def _answer(self, request: Request, cause: Cause, hit: Hit) -> tuple[int, bytes, bool]:
         """Status, body, and whether it is the answer to an earlier request."""
         raw = await _raw_parameters(request)
-        delay_ms, fault = self._emulator.faults.take(request.method, request.url.path)
         found = match(request.method, request.url.path)
         if found is None:
-            await asyncio.sleep(delay_ms / 1000)
+            await asyncio.sleep(hit.delay_ms / 1000)
             raise _unrecognized(request)
         account_id = request.headers.get("stripe-account", PLATFORM_ACCOUNT)
         key = cause["idempotency_key"] if request.method == "POST" else None
@@ -102,10 +106,10 @@ class Api:
         executed = False
         try:
             call = self._call(request, found, raw, account_id)
-            if delay_ms:
-                await asyncio.sleep(delay_ms / 1000)
-            if fault is not None:
-                raise fault
+            if hit.delay_ms:
+                await asyncio.sleep(hit.delay_ms / 1000)
+            if hit.error is not None:
+                raise hit.error
             executed = True
             answer = self._execute(found[0], call, cause, _indent(request))
         finally:

@@ -190,12 +190,20 @@ class Control:
             pattern = re.compile(body.get("path", ""))
         except re.error as error:
             raise invalid(f"path is not a regular expression: {error}", "path") from error
+        headers = body.get("headers", {})
+        if not isinstance(headers, dict) or not all(
+            isinstance(part, str) and part.isascii() and part.isprintable()
+            for pair in headers.items()
+            for part in pair
+        ):
+            raise invalid("headers must be an object of strings", "headers")
         fault = Fault(
             path=pattern,
             method=body.get("method"),
             status=body.get("status"),
             delay_ms=body.get("delay_ms", 0),
             count=body.get("count"),
+            headers=headers,
         )
         self._emulator.faults.active.append(fault)
         return fault.summary()

@@ -1,7 +1,9 @@
 """Faults on demand: API calls that fail or take long, as Stripe's do on a bad day."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from .errors import StripeError
 
@@ -29,6 +31,7 @@ class Fault:
         status: The status to answer with instead, or None to answer as usual.
         delay_ms: How long to wait before the answer, in milliseconds.
         count: How many calls are still to be hit, or None for all from now on.
+        headers: Headers of the answer, in place of those of the same name or beside them.
     """
 
     path: re.Pattern[str]
@@ -36,8 +39,9 @@ class Fault:
     status: int | None
     delay_ms: int
     count: int | None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
-    def summary(self) -> dict[str, str | int | None]:
+    def summary(self) -> dict[str, Any]:
         """The fault as the control API shows it."""
         return {
             "path": self.path.pattern,
@@ -45,7 +49,17 @@ class Fault:
             "status": self.status,
             "delay_ms": self.delay_ms,
             "count": self.count,
+            "headers": dict(self.headers),
         }
+
+
+@dataclass(slots=True)
+class Hit:
+    """What the faults do to one call."""
+
+    delay_ms: int = 0
+    error: StripeError | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Faults:
@@ -54,19 +68,21 @@ class Faults:
     def __init__(self) -> None:
         self.active: list[Fault] = []
 
-    def take(self, method: str, path: str) -> tuple[int, StripeError | None]:
-        """Use up one count of every fault that fits: the delay in ms and the error, if any."""
-        delay_ms = 0
-        error: StripeError | None = None
+    def take(self, method: str, path: str) -> Hit:
+        """Use up one count of every fault that fits; of several errors the first counts."""
+        hit = Hit()
         for fault in list(self.active):
             if fault.method not in {None, method} or not fault.path.search(path):
                 continue
-            delay_ms += fault.delay_ms
-            if fault.status is not None and error is None:
+            hit.delay_ms += fault.delay_ms
+            hit.headers |= fault.headers
+            if fault.status is not None and hit.error is None:
                 message, error_type, code = _MESSAGES.get(fault.status, _UNAVAILABLE)
-                error = StripeError(message, status=fault.status, error_type=error_type, code=code)
+                hit.error = StripeError(
+                    message, status=fault.status, error_type=error_type, code=code
+                )
             if fault.count is not None:
                 fault.count -= 1
                 if fault.count <= 0:
                     self.active.remove(fault)
-        return delay_ms, error
+        return hit

@@ -253,6 +253,22 @@ async def test_injected_faults_hit_so_many_matching_calls(
     assert client.v1.products.list().data
 
 
+async def test_a_fault_says_in_its_headers_what_stripe_would(
+    client: stripe.StripeClient, control: Control
+) -> None:
+    busy = {"status": 429, "headers": {"Retry-After": "7", "Stripe-Should-Retry": "false"}}
+    made = await control.post("/faults", path="/v1/products", count=1, **busy)
+    assert made["headers"] == busy["headers"]
+    with pytest.raises(stripe.RateLimitError) as refused:
+        client.v1.products.list()
+    headers = {name.lower(): value for name, value in dict(refused.value.headers or {}).items()}
+    assert (headers["retry-after"], headers["stripe-should-retry"]) == ("7", "false")
+    refused_headers: list[object] = [[], {"Retry-After": 2}, {"A": "b\r\nc: d"}]
+    for wrong in refused_headers:
+        answer = await control.http.post("/_emulator/faults", json={"headers": wrong})
+        assert answer.status_code == 400
+
+
 async def test_a_fault_before_execution_frees_the_idempotency_key(
     client: stripe.StripeClient, control: Control
 ) -> None:
