@@ -188,24 +188,49 @@ def _intent(
     return intent
 
 
+def confirm(
+    emulator: Emulator, account: Account, intent: StripeObject, method: StripeObject
+) -> StripeObject:
+    """Take a payment that was asked for over the API.
+
+    It may be the later attempt for a session whose bank debit came back: that is paid with it.
+
+    Raises:
+        StripeError: A `card_error` with status 402 when the bank declines.
+    """
+    intents.confirm(emulator, account, intent, method)
+    if intent["status"] == "succeeded":
+        _tell(emulator, account, intent, "paid", ASYNC_SUCCEEDED)
+    return intent
+
+
 def settle(emulator: Emulator, account: Account, intent: StripeObject) -> None:
     """The bank debit behind an intent went through; its session is paid now.
 
+    If it came back before, the customer has tried again.
+
     Raises:
-        StripeError: If nothing is under way.
+        StripeError: If nothing is or was under way.
     """
+    _ensure_under_way(emulator, account, intent)
     intents.settle(emulator, account, intent)
     _tell(emulator, account, intent, "paid", ASYNC_SUCCEEDED)
 
 
 def fail(emulator: Emulator, account: Account, intent: StripeObject) -> None:
-    """The bank debit behind an intent came back; its session stays unpaid.
+    """The bank debit behind an intent came back, perhaps once more; its session stays unpaid.
 
     Raises:
-        StripeError: If nothing is under way.
+        StripeError: If nothing is or was under way.
     """
+    _ensure_under_way(emulator, account, intent)
     intents.fail(emulator, account, intent)
     _tell(emulator, account, intent, "unpaid", ASYNC_FAILED)
+
+
+def _ensure_under_way(emulator: Emulator, account: Account, intent: StripeObject) -> None:
+    if intent["status"] == "requires_payment_method":
+        intents.try_again(emulator, account, intent)
 
 
 def _tell(
@@ -215,8 +240,9 @@ def _tell(
     if session_id is None:
         return
     session = account.get("checkout.session", session_id)
-    session["payment_status"] = status
-    emulator.emit(account, event_type, session)
+    if session["status"] == "complete":
+        session["payment_status"] = status
+        emulator.emit(account, event_type, session)
 
 
 def intent_of(account: Account, session: StripeObject) -> StripeObject:
@@ -252,16 +278,18 @@ def _expire_by_clock(emulator: Emulator, account: Account, session_id: str) -> N
         expire(emulator, account, session)
 
 
-def _end_by_clock(emulator: Emulator, account: Account, intent_id: str, *, succeed: bool) -> None:
-    intent = account.get("payment_intent", intent_id)
-    if intent["status"] == "processing":
+def _end_by_clock(emulator: Emulator, account: Account, charge_id: str, *, succeed: bool) -> None:
+    """End one attempt, unless it was ended by hand; a later attempt has a charge of its own."""
+    charge = account.get("charge", charge_id)
+    if charge["status"] == "pending":
+        intent = account.get("payment_intent", charge["payment_intent"])
         (settle if succeed else fail)(emulator, account, intent)
 
 
 SCHEDULED_ACTIONS["expire_session"] = _expire_by_clock
-SCHEDULED_ACTIONS["payment_succeed"] = lambda emulator, account, intent_id: _end_by_clock(
-    emulator, account, intent_id, succeed=True
+SCHEDULED_ACTIONS["payment_succeed"] = lambda emulator, account, charge_id: _end_by_clock(
+    emulator, account, charge_id, succeed=True
 )
-SCHEDULED_ACTIONS["payment_fail"] = lambda emulator, account, intent_id: _end_by_clock(
-    emulator, account, intent_id, succeed=False
+SCHEDULED_ACTIONS["payment_fail"] = lambda emulator, account, charge_id: _end_by_clock(
+    emulator, account, charge_id, succeed=False
 )

@@ -82,6 +82,9 @@ class DashboardPages:
             **session,
             "clock": _clock(session["created"]),
             "delayed": intent is not None and intent["status"] == "processing",
+            "failed": session["status"] == "complete"
+            and intent is not None
+            and intent["status"] == "requires_payment_method",
             "refundable": paid and charge is not None and not charge["refunded"],
             "disputable": paid and charge is not None and not charge["disputed"],
             "refunded": (charge or {}).get("amount_refunded", 0),

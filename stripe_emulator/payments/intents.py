@@ -9,7 +9,14 @@ from ..ids import new_id, now, random_text
 from ..store import Account, StripeObject
 from .charges import add_balance_transaction, decline_message, new_charge
 from .disputes import open_dispute
-from .methods import ACCOUNT_OUTCOMES, DELAYED_TYPES, TestCard, behavior, full_address
+from .methods import (
+    ACCOUNT_OUTCOMES,
+    DELAYED_TYPES,
+    TestCard,
+    behavior,
+    full_address,
+    new_bank_debit,
+)
 
 OUTCOME_DELAY_S: Final = 3.0
 """So long a bank debit with a telling test account takes; divided by the time scale."""
@@ -84,7 +91,7 @@ def confirm(
         outcome = ACCOUNT_OUTCOMES.get(method["_number"])
         if outcome is not None:
             due = current_clock.get().time() + OUTCOME_DELAY_S / emulator.config.time_scale
-            emulator.schedule.add(due, f"payment_{outcome}", account.id, intent["id"])
+            emulator.schedule.add(due, f"payment_{outcome}", account.id, charge["id"])
         return intent
     if card.authenticate:
         return _require_action(emulator, account, intent)
@@ -153,6 +160,30 @@ def cancel(
     }
     emulator.emit(account, "payment_intent.canceled", intent)
     return intent
+
+
+def try_again(emulator: Emulator, account: Account, intent: StripeObject) -> None:
+    """The customer names another bank account after a debit came back.
+
+    Raises:
+        StripeError: If no debit of this intent came back.
+    """
+    debits = (
+        charge
+        for charge in account.newest_first("charge")
+        if charge["payment_intent"] == intent["id"]
+        and charge["payment_method_details"]["type"] in DELAYED_TYPES
+    )
+    charge = next(debits, None)
+    if charge is None or intent["status"] != "requires_payment_method":
+        raise StripeError(
+            f"This PaymentIntent's status is {intent['status']}; only one whose bank debit came"
+            " back can be tried again.",
+            code="payment_intent_unexpected_state",
+        )
+    kind = charge["payment_method_details"]["type"]
+    method = account.add(new_bank_debit(kind, charge["billing_details"]))
+    confirm(emulator, account, intent, method)
 
 
 def settle(emulator: Emulator, account: Account, intent: StripeObject) -> None:

@@ -1,5 +1,6 @@
 """Payment intents over the API. See "Payment Intents" in Stripe's API reference."""
 
+from ..checkout import completion
 from ..checkout.sessions import default_payment_methods
 from ..errors import StripeError, invalid
 from ..money import MINIMUM_CHARGE, amount_too_small, display, known_currency
@@ -112,7 +113,7 @@ def confirm(call: Call) -> StripeObject:
         method = call.account.get("payment_method", intent["payment_method"])
     if "shipping" in call.params:
         intent["shipping"] = intents.shipping_details(call.params["shipping"] or None)
-    return intents.confirm(call.emulator, call.account, intent, method)
+    return completion.confirm(call.emulator, call.account, intent, method)
 
 
 @operation("POST /v1/payment_intents/{intent}/capture")

@@ -1,3 +1,5 @@
+from typing import Any
+
 import httpx
 import pytest
 import stripe
@@ -109,6 +111,88 @@ async def test_a_bank_debit_completes_unpaid_and_ends_later(
     assert now.payment_status == payment_status
     assert isinstance(now.payment_intent, stripe.PaymentIntent)
     assert now.payment_intent.status == intent_status
+
+
+async def failed_debit(shop: Shop, control: Control) -> tuple[str, str]:
+    """A session whose bank debit came back, and its PaymentIntent."""
+    session = shop.session()
+    await control.post(f"/sessions/{session.id}/pay", method="bank_debit")
+    failed = (await control.post(f"/sessions/{session.id}/fail"))["session"]
+    assert (failed["status"], failed["payment_status"]) == ("complete", "unpaid")
+    return session.id, failed["payment_intent"]
+
+
+async def test_a_card_pays_after_a_bank_debit_came_back(
+    shop: Shop, client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    session_id, intent_id = await failed_debit(shop, control)
+    with pytest.raises(stripe.CardError):
+        client.v1.payment_intents.confirm(intent_id, {"payment_method": "pm_card_chargeDeclined"})
+    assert client.v1.checkout.sessions.retrieve(session_id).payment_status == "unpaid"
+
+    paid = client.v1.payment_intents.confirm(intent_id, {"payment_method": "pm_card_visa"})
+    assert paid.status == "succeeded"
+    [told] = await inbox.wait_for("checkout.session.async_payment_succeeded")
+    assert told.event().data.object["id"] == session_id
+    assert client.v1.checkout.sessions.retrieve(session_id).payment_status == "paid"
+    assert inbox.types().count("checkout.session.async_payment_failed") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "event_type", "status"),
+    [
+        ("000123456789", "checkout.session.async_payment_succeeded", "paid"),
+        ("000222222227", "checkout.session.async_payment_failed", "unpaid"),
+    ],
+)
+async def test_a_second_bank_debit_ends_on_its_own(
+    *,
+    number: str,
+    event_type: str,
+    status: str,
+    shop: Shop,
+    client: stripe.StripeClient,
+    control: Control,
+    inbox: Inbox,
+) -> None:
+    session_id, intent_id = await failed_debit(shop, control)
+    await inbox.wait_for("checkout.session.async_payment_failed")
+    inbox.received.clear()
+    account: Any = {"type": "us_bank_account", "us_bank_account": {"account_number": number}}
+    under_way = client.v1.payment_intents.confirm(intent_id, {"payment_method_data": account})
+    assert under_way.status == "processing"
+    assert client.v1.checkout.sessions.retrieve(session_id).payment_status == "unpaid"
+    [told] = await inbox.wait_for(event_type)
+    assert told.event().data.object["payment_status"] == status
+
+
+async def test_a_later_attempt_is_settled_or_failed_by_hand(
+    shop: Shop, client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    session_id, intent_id = await failed_debit(shop, control)
+    await control.post(f"/sessions/{session_id}/fail")
+    await inbox.wait_for("checkout.session.async_payment_failed", count=2)
+    await control.post(f"/sessions/{session_id}/settle")
+    await inbox.wait_for("checkout.session.async_payment_succeeded")
+    assert client.v1.checkout.sessions.retrieve(session_id).payment_status == "paid"
+    charges = client.v1.charges.list({"payment_intent": intent_id}).data
+    assert [charge.status for charge in charges] == ["succeeded", "failed", "failed"]
+    for end in ("settle", "fail"):
+        refused = await control.http.post(f"/_emulator/sessions/{session_id}/{end}")
+        assert refused.status_code == 400
+
+
+async def test_the_scheduled_end_of_one_attempt_is_not_that_of_the_next(
+    shop: Shop, client: stripe.StripeClient, control: Control
+) -> None:
+    session = shop.session()
+    fails = {"method": "bank_debit", "number": "000222222227"}
+    await control.post(f"/sessions/{session.id}/pay", **fails)
+    failed = (await control.post(f"/sessions/{session.id}/fail"))["session"]
+    account: Any = {"type": "us_bank_account", "us_bank_account": {"account_number": "1"}}
+    client.v1.payment_intents.confirm(failed["payment_intent"], {"payment_method_data": account})
+    await control.post("/clock", advance_s=60)
+    assert client.v1.payment_intents.retrieve(failed["payment_intent"]).status == "processing"
 
 
 async def test_a_declined_card_leaves_the_session_open_for_another_try(
