@@ -19,8 +19,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.access import AccessActivities
 from activities.interceptor import ErrorTranslator
+from activities.mails import MailActivities
 from activities.orders import OrderActivities
-from activities.receipts import ReceiptActivities
 from activities.shipments import ShipmentActivities
 from adapters.http_carrier import HttpCarrier
 from adapters.smtp_mailer import SmtpMailer
@@ -96,9 +96,15 @@ async def assembled_worker(
         sessions = StripeCheckout(stripe)
         carrier = await stack.enter_async_context(HttpCarrier(settings.carrier_url))
         mailer = SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from)
-        orders = OrderActivities(database, sessions, catalog, livemode=settings.livemode)
+        orders = OrderActivities(
+            database,
+            sessions,
+            catalog,
+            livemode=settings.livemode,
+            foreign_sessions=settings.foreign_sessions,
+        )
         shipments = ShipmentActivities(database, carrier)
-        receipts = ReceiptActivities(
+        mails = MailActivities(
             database,
             mailer,
             Renderer(settings.public_url),
@@ -116,7 +122,9 @@ async def assembled_worker(
                 AccessActivities(database).grant_access,
                 shipments.book_shipment,
                 shipments.abandon_shipment,
-                receipts.send_receipt,
+                shipments.reserve_stock,
+                mails.send_receipt,
+                mails.send_payment_failed,
             ],
             interceptors=[ErrorTranslator()],
             workflow_runner=runner or UnsandboxedWorkflowRunner(),

@@ -5,11 +5,18 @@ from typing import Any
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from domain.errors import FulfillmentError, PermanentError, TransientError
+from domain.errors import FulfillmentError, MisconfiguredError, PermanentError, TransientError
+
+MISCONFIGURED = "misconfigured"
+"""Marks, in an error's details, what goes on failing until somebody mends a key or a setting."""
 
 
 class ErrorTranslator(Interceptor):
-    """Worker interceptor: a permanent error is not retried, Retry-After is honored."""
+    """Worker interceptor: a permanent error is not retried, Retry-After is honored.
+
+    Nor does Temporal retry after a wrong key or setting: the workflow does, slowly and where
+    operators see that their help is needed.
+    """
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - Temporal's name
         """Wraps each activity."""
@@ -23,9 +30,11 @@ class _TranslatingInbound(ActivityInboundInterceptor):
         except FulfillmentError as error:
             # Without its cause: vendors' and drivers' own texts quote personal data, and the
             # whole chain would stand in the history.
+            misconfigured = isinstance(error, MisconfiguredError)
             raise ApplicationError(
                 error.message,
+                *((MISCONFIGURED,) if misconfigured else ()),
                 type=error.code,
-                non_retryable=isinstance(error, PermanentError),
+                non_retryable=misconfigured or isinstance(error, PermanentError),
                 next_retry_delay=error.retry_after if isinstance(error, TransientError) else None,
             ) from None

@@ -1,5 +1,7 @@
 """Orders: what Stripe says of them, what is planned, what is stuck, when they are done."""
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
@@ -16,12 +18,19 @@ from database.orders import (
     replace_plan,
     save_checkout,
     save_plan,
+    save_unknown,
 )
-from domain.catalog import Catalog
-from domain.checkout import Payment, payment_of
-from domain.errors import PermanentError
+from domain.catalog import UNASSIGNED, Catalog
+from domain.checkout import ForeignSessions, Payment, SessionStatus, mismatch_of, payment_of
+from domain.errors import PermanentError, SessionUnknownError
 from domain.ids import FulfillmentRef, is_livemode_session
-from domain.orders import Fulfillment, FulfillmentState, OrderState
+from domain.orders import (
+    OPEN_STATES,
+    Fulfillment,
+    FulfillmentState,
+    OrderState,
+    PlannedFulfillment,
+)
 
 
 class _Model(BaseModel):
@@ -31,10 +40,12 @@ class _Model(BaseModel):
 class SyncOrderInput(_Model):
     """Which session to retrieve.
 
+    `account` is the connected account that it belongs to, None for our own.
     `replan_line_item_id` names a line item whose stuck fulfillments are planned anew.
     """
 
     session_id: str
+    account: str | None = None
     replan_line_item_id: str | None = None
 
 
@@ -43,7 +54,11 @@ class OrderSnapshot(_Model):
 
     payment: Payment
     state: OrderState
-    fulfillments: tuple[Fulfillment, ...]
+    fulfillments: tuple[Fulfillment, ...] = ()
+    payment_method_type: str | None = None
+    """What the customer pays with, such as `sepa_debit`; None where nobody knows."""
+    expected: tuple[PlannedFulfillment, ...] = ()
+    """Of a completed session whose payment is under way: what will be planned once it has come."""
 
 
 class RecordStepInput(_Model):
@@ -75,15 +90,23 @@ class OrderActivities:
         sessions: Stripe's Checkout Sessions.
         catalog: What each product fulfills.
         livemode: Whether this deployment works on real money; it refuses the other mode.
+        foreign_sessions: What to do about sessions of which nothing is ours to fulfill.
     """
 
     def __init__(
-        self, database: Database, sessions: CheckoutSessions, catalog: Catalog, *, livemode: bool
+        self,
+        database: Database,
+        sessions: CheckoutSessions,
+        catalog: Catalog,
+        *,
+        livemode: bool,
+        foreign_sessions: ForeignSessions,
     ) -> None:
         self._database = database
         self._sessions = sessions
         self._catalog = catalog
         self._livemode = livemode
+        self._foreign_sessions = foreign_sessions
 
     @activity.defn
     async def sync_order(self, request: SyncOrderInput) -> OrderSnapshot:
@@ -91,29 +114,61 @@ class OrderActivities:
 
         Once it is paid, each line item is planned by the catalog. A plan is made once: a
         later change of the catalog changes nothing about line items planned before, unless
-        the request names one.
+        the request names one. A session that Stripe never knew is recorded as such.
         """
         if is_livemode_session(request.session_id) != self._livemode:
             raise PermanentError("wrong_mode", "the session is of the other mode (test or live)")
-        session = await self._sessions.retrieve(request.session_id)
+        try:
+            session = await self._sessions.retrieve(request.session_id, request.account)
+        except SessionUnknownError as error:
+            return await self._record_unknown(request, error)
         payment = payment_of(session)
+        plans = {item.id: self._catalog.plan(item) for item in session.line_items}
         async with self._database.transaction() as connection:
-            state, known = await save_checkout(connection, session, payment)
+            state, known = await save_checkout(
+                connection, session, payment, foreign=self._is_foreign(plans)
+            )
             fulfillments = await read_plan(connection, session.id) if known else ()
-            if payment is Payment.SETTLED and state is not OrderState.FULFILLED:
+            if payment is Payment.SETTLED and state in OPEN_STATES:
                 planned = {item.line_item_id for item in fulfillments}
-                new = [item for item in session.line_items if item.id not in planned]
+                new = [plan for item, plan in plans.items() if item not in planned]
                 fulfillments += await save_plan(
-                    connection,
-                    session.id,
-                    [plan for item in new for plan in self._catalog.plan(item)],
+                    connection, session.id, [each for plan in new for each in plan]
                 )
-                for item in session.line_items:
-                    if item.id == request.replan_line_item_id:
-                        plan = self._catalog.plan(item)
-                        await replace_plan(connection, session.id, item.id, plan)
-                        fulfillments = await read_plan(connection, session.id)
-        return OrderSnapshot(payment=payment, state=state, fulfillments=fulfillments)
+                replanned = plans.get(request.replan_line_item_id or "")
+                if replanned is not None:
+                    item_id = replanned[0].line_item_id
+                    await replace_plan(connection, session.id, item_id, replanned)
+                    fulfillments = await read_plan(connection, session.id)
+        if mismatch := mismatch_of(session):
+            activity.logger.warning("order %s does not add up: %s", session.id, mismatch)
+        under_way = payment is Payment.PENDING and session.status is SessionStatus.COMPLETE
+        return OrderSnapshot(
+            payment=payment,
+            state=state,
+            fulfillments=fulfillments,
+            payment_method_type=session.payment_method.type if session.payment_method else None,
+            expected=tuple(each for plan in plans.values() for each in plan) if under_way else (),
+        )
+
+    def _is_foreign(self, plans: Mapping[str, tuple[PlannedFulfillment, ...]]) -> bool:
+        """Whether line items were bought, and nothing says how to fulfill any of them."""
+        return (
+            self._foreign_sessions is ForeignSessions.IGNORE
+            and bool(plans)
+            and all(each.kind == UNASSIGNED for plan in plans.values() for each in plan)
+        )
+
+    async def _record_unknown(
+        self, request: SyncOrderInput, error: SessionUnknownError
+    ) -> OrderSnapshot:
+        async with self._database.transaction() as connection:
+            recorded = await save_unknown(
+                connection, request.session_id, request.account, f"{error.code}: {error.message}"
+            )
+        if not recorded:
+            raise error
+        return OrderSnapshot(payment=Payment.PENDING, state=OrderState.UNKNOWN_SESSION)
 
     @activity.defn
     async def record_step(self, request: RecordStepInput) -> None:

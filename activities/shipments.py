@@ -4,9 +4,9 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from activities.ports import Carrier
-from database import stock
+from database import reservations, stock
 from database.engine import Database
-from database.orders import claim_line, mark_fulfillment
+from database.orders import claim_line, lock_order, mark_fulfillment, read_quantity
 from database.shipments import (
     ShipmentRow,
     claim_stock,
@@ -31,6 +31,15 @@ class BookShipmentInput(BaseModel):
     """Of one piece."""
 
 
+class ReserveStockInput(BaseModel):
+    """What to hold for which fulfillment; the quantity is the line item's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fulfillment: FulfillmentRef
+    sku: str
+
+
 class AbandonShipmentInput(BaseModel):
     """Which fulfillment is given up."""
 
@@ -50,6 +59,22 @@ class ShipmentActivities:
     def __init__(self, database: Database, carrier: Carrier) -> None:
         self._database = database
         self._carrier = carrier
+
+    @activity.defn
+    async def reserve_stock(self, request: ReserveStockInput) -> bool:
+        """Holds stock for a line item whose payment is under way.
+
+        Too little stock is no error here: the payment may be lost, and stock may come, before
+        the shipment is booked.
+
+        Returns:
+            Whether it is held now.
+        """
+        ref = request.fulfillment
+        async with self._database.transaction() as connection:
+            await lock_order(connection, ref.session_id)
+            quantity = await read_quantity(connection, ref)
+            return await reservations.reserve(connection, ref, request.sku, quantity)
 
     @activity.defn
     async def book_shipment(self, request: BookShipmentInput) -> None:
@@ -90,7 +115,11 @@ class ShipmentActivities:
             )
             first_try = await claim_stock(connection, ref, row)
             if first_try:
-                await stock.take(connection, row.sku, row.quantity, ref)
+                held = line.is_reserved and await reservations.use(
+                    connection, ref, row.sku, row.quantity
+                )
+                if not held:
+                    await stock.take(connection, row.sku, row.quantity, ref)
             else:
                 row = await read_shipment(connection, ref)
         parcel = ShipmentRequest(
@@ -114,6 +143,7 @@ class ShipmentActivities:
 
     async def _release(self, ref: FulfillmentRef) -> None:
         async with self._database.transaction() as connection:
+            await reservations.release(connection, ref.session_id, ref)
             held = await release_stock(connection, ref)
             if held is not None:
                 await stock.put_back(connection, held.sku, held.quantity, ref)

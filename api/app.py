@@ -57,6 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 verify_event=_verifier(configured),
                 livemode=configured.livemode,
                 operator_token=configured.operator_token.get_secret_value(),
+                connect_accounts=configured.stripe_connect_accounts,
             )
             logger.info("events to send to this endpoint: %s", ", ".join(handled_events()))
             yield

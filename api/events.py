@@ -41,13 +41,13 @@ def handler_of(event_type: str) -> Handler | None:
 
 @on("checkout.session.completed")
 async def checkout_completed(event: StripeEvent, fulfillments: Fulfillments) -> None:
-    """Starts the session's workflow, unless it runs or has ended.
+    """Starts the session's workflow, unless it runs or has fulfilled the order.
 
     It is not signaled: a workflow that runs already has asked Stripe after the completion. A
     signal that arrives while its steps run as local activities, all in one workflow task,
     would make Temporal throw that task away and run them again.
     """
-    await fulfillments.trigger(_session_id(event))
+    await fulfillments.trigger(_session_id(event), account=event.account, reopen=True)
 
 
 @on("checkout.session.async_payment_failed", "checkout.session.expired")
@@ -56,13 +56,15 @@ async def payment_lost(event: StripeEvent, fulfillments: Fulfillments) -> None:
 
     No event is believed: the workflow asks Stripe.
     """
-    await fulfillments.trigger(_session_id(event), _signal(event))
+    await fulfillments.trigger(_session_id(event), _signal(event), account=event.account)
 
 
 @on("checkout.session.async_payment_succeeded")
 async def payment_arrived(event: StripeEvent, fulfillments: Fulfillments) -> None:
     """As `payment_lost`; also opens an order again that was closed as unpaid."""
-    await fulfillments.trigger(_session_id(event), _signal(event), reopen=True)
+    await fulfillments.trigger(
+        _session_id(event), _signal(event), account=event.account, reopen=True
+    )
 
 
 def _signal(event: StripeEvent) -> CheckoutEvent:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -50,19 +51,22 @@ _templates = Jinja2Templates(Path(__file__).parent / "templates")
 
 @router.get("/after-checkout", response_class=HTMLResponse)
 async def after_checkout(
-    request: Request, services: ServicesOf, session_id: str = ""
+    request: Request, services: ServicesOf, session_id: str = "", account: str | None = None
 ) -> HTMLResponse:
-    """The customer's page after Checkout."""
-    if not _could_be_ours(session_id, services):
+    """The customer's page after Checkout; `account` names a connected account."""
+    if not _could_be_ours(session_id, account, services):
         return _page(request, "not_found", status=404)
     try:
         order = await _read(services, session_id)
-        if order is None:
-            session = await _ask_stripe(services, session_id)
+        unknown = order is None or order.state is OrderState.UNKNOWN_SESSION
+        if unknown:
+            session = await _ask_stripe(services, session_id, account)
             if session.status is not SessionStatus.COMPLETE:
                 return _page(request, "not_paid", session=session)
-        if order is None or order.state not in CLOSED_STATES:
-            order = await _fulfilled(services, session_id)
+        else:
+            account = order.account if order else account
+        if unknown or order is None or order.state not in CLOSED_STATES:
+            order = await _fulfilled(services, session_id, account)
     except PermanentError as error:
         logger.info("landing page for a session that Stripe refuses: %s", error.message)
         return _page(request, "not_found", status=404)
@@ -73,9 +77,11 @@ async def after_checkout(
     return _order_page(request, order)
 
 
-def _could_be_ours(session_id: str, services: Services) -> bool:
+def _could_be_ours(session_id: str, account: str | None, services: Services) -> bool:
     return (
-        is_checkout_session_id(session_id) and is_livemode_session(session_id) == services.livemode
+        is_checkout_session_id(session_id)
+        and is_livemode_session(session_id) == services.livemode
+        and services.is_ours(account)
     )
 
 
@@ -84,22 +90,22 @@ async def _read(services: Services, session_id: str) -> Order | None:
         return await read_order(connection, session_id)
 
 
-async def _ask_stripe(services: Services, session_id: str) -> CheckoutSession:
+async def _ask_stripe(services: Services, session_id: str, account: str | None) -> CheckoutSession:
     try:
         async with asyncio.timeout(MAX_WAIT_S):
-            return await services.sessions.retrieve(session_id)
+            return await services.sessions.retrieve(session_id, account)
     except TimeoutError as error:
         raise TransientError("stripe_slow", "Stripe did not answer in time") from error
 
 
-async def _fulfilled(services: Services, session_id: str) -> Order | None:
+async def _fulfilled(services: Services, session_id: str, account: str | None) -> Order | None:
     """Triggers the fulfillment, and waits for as much of it as comes quickly.
 
     That is until the workflow ends or only slow things are left, at most `MAX_WAIT_S`. An
     order that is recorded is shown even when Temporal is away.
     """
     try:
-        await services.fulfillments.trigger(session_id)
+        await services.fulfillments.trigger(session_id, account=account, reopen=True)
     except TransientError as error:
         logger.warning("landing page shows what is recorded: %s", error.message)
         return await _read(services, session_id)
@@ -120,6 +126,8 @@ async def _fulfilled(services: Services, session_id: str) -> Order | None:
 
 def _moves_by_itself(order: Order) -> bool:
     """Whether waiting a moment longer is likely to show the customer more."""
+    if order.state is OrderState.UNKNOWN_SESSION:
+        return True
     if order.state is not OrderState.FULFILLING:
         return False
     states = [item.state for line in order.lines for item in line.fulfillments]
@@ -127,7 +135,7 @@ def _moves_by_itself(order: Order) -> bool:
 
 
 def _order_page(request: Request, order: Order | None) -> HTMLResponse:
-    if order is None:
+    if order is None or order.state is OrderState.UNKNOWN_SESSION:
         return _page(request, "unavailable", status=503, refresh_s=REFRESH_S)
     locale = locale_of(order.locale)
 
@@ -135,8 +143,15 @@ def _order_page(request: Request, order: Order | None) -> HTMLResponse:
         return format_money(value, locale)
 
     waiting = order.state in {OrderState.FULFILLING, OrderState.AWAITING_PAYMENT}
+    names_order = {"session_id": order.session_id, "account": order.account}
+    query = urlencode({name: value for name, value in names_order.items() if value})
     return _page(
-        request, "order", order=order, money=money, refresh_s=REFRESH_S if waiting else None
+        request,
+        "order",
+        order=order,
+        money=money,
+        try_again_url=f"/try-again?{query}",
+        refresh_s=REFRESH_S if waiting else None,
     )
 
 

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from activities.ports import CheckoutSessions
 from database.engine import Database
 from domain.events import StripeEvent
+from domain.ids import ALL_ACCOUNTS
 from workflows.client import Fulfillments
 
 
@@ -20,6 +21,7 @@ class Services:
         verify_event: Verifies a webhook's body against its signature header, and reads it.
         livemode: Whether this deployment works on real money.
         operator_token: The bearer token of the operator API.
+        connect_accounts: The connected accounts whose sessions are ours too, or `*` for all.
     """
 
     database: Database
@@ -28,6 +30,11 @@ class Services:
     verify_event: Callable[[bytes, str | None], StripeEvent]
     livemode: bool
     operator_token: str
+    connect_accounts: tuple[str, ...] = ()
+
+    def is_ours(self, account: str | None) -> bool:
+        """Whether sessions of an account are ours to fulfill."""
+        return account is None or bool({account, ALL_ACCOUNTS} & set(self.connect_accounts))
 
 
 async def _services(request: Request) -> Services:

@@ -53,6 +53,8 @@ async def receive_webhook(request: Request, services: ServicesOf) -> JSONRespons
         return answer("ignored")
     if event.livemode != services.livemode:
         return answer("wrong_mode")
+    if not services.is_ours(event.account):
+        return answer("foreign_account")
     try:
         await handler(event, services.fulfillments)
     except UnusableEventError:

@@ -10,7 +10,7 @@ from database.keys import SESSION
 from database.tables import emails
 
 RECEIPT = "receipt"
-
+PAYMENT_FAILED = "payment_failed"
 
 _IS_EMAIL = and_(emails.c.session_id == SESSION, emails.c.name == bindparam("ref_name"))
 _CLAIM = insert(emails).on_conflict_do_nothing().returning(emails.c.name)

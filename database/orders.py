@@ -4,8 +4,9 @@
 rows calls one of them first.
 """
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Text, and_, bindparam, case, delete, exists, func, select, update
@@ -13,13 +14,23 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SAME_LINE, SESSION, is_fulfillment, naming
-from database.tables import fulfillments, line_items, orders
+from database.reservations import ReservationState, release
+from database.tables import fulfillments, line_items, orders, stock_reservations
 from domain.catalog import UNASSIGNED
-from domain.checkout import Address, CheckoutSession, Payment, PaymentStatus
+from domain.checkout import (
+    Address,
+    CheckoutSession,
+    Payment,
+    PaymentStatus,
+    SessionStatus,
+    mismatch_of,
+)
 from domain.ids import FulfillmentRef
 from domain.money import Money
 from domain.orders import (
     CLOSED_STATES,
+    LOST_STATES,
+    OPEN_STATES,
     SETTLED_STATES,
     Fulfillment,
     FulfillmentState,
@@ -34,18 +45,33 @@ _INSERT_ORDER = insert(orders).on_conflict_do_nothing().returning(orders.c.sessi
 
 
 async def save_checkout(
-    connection: AsyncConnection, session: CheckoutSession, payment: Payment
+    connection: AsyncConnection,
+    session: CheckoutSession,
+    payment: Payment,
+    *,
+    foreign: bool = False,
 ) -> tuple[OrderState, bool]:
     """Records what Stripe says of a session; the first time makes its one row.
+
+    Args:
+        connection: Within whose transaction.
+        session: What Stripe says.
+        payment: What that means.
+        foreign: Whether none of it is ours to fulfill.
 
     Returns:
         The state that the order has now, and whether it was recorded before.
     """
     values = {
+        "mismatch": mismatch_of(session),
+        "account": session.account,
         "livemode": session.livemode,
         "mode": session.mode,
         "payment_status": session.payment_status,
         "payment_intent_id": session.payment_intent_id,
+        "subscription_id": session.subscription_id,
+        "payment_link_id": session.payment_link_id,
+        "payment_method": _json(session.payment_method),
         "payment_method_types": list(session.payment_method_types),
         "currency": session.total.currency if session.total else None,
         "amount_subtotal_minor": _minor(session.subtotal),
@@ -53,32 +79,39 @@ async def save_checkout(
         "amount_shipping_minor": _minor(session.shipping),
         "amount_discount_minor": _minor(session.discount),
         "amount_total_minor": _minor(session.total),
+        "presentment_amount_minor": _minor(session.presentment),
+        "presentment_currency": session.presentment.currency if session.presentment else None,
+        "customer_id": session.customer_id,
         "customer_email": session.customer_email,
         "customer_name": session.customer_name,
+        "collected": _json(session.collected),
+        "custom_fields": [field.model_dump() for field in session.custom_fields],
         "locale": session.locale,
-        "shipping_address": (
-            session.shipping_address.model_dump() if session.shipping_address else None
-        ),
+        "shipping_address": _json(session.shipping_address),
         "client_reference_id": session.client_reference_id,
         "stripe_metadata": session.metadata,
         "checkout_created_at": session.created,
     }
-    state = next_state(None, payment)
+    state = next_state(None, payment, foreign=foreign)
     closed_at = datetime.now(UTC) if state in CLOSED_STATES else None
     inserted = await connection.scalar(
         _INSERT_ORDER,
         {"session_id": session.id, "state": state, "closed_at": closed_at, **values},
     )
     if inserted is None:
-        state = next_state(await lock_order(connection, session.id), payment)
+        current = await lock_order(connection, session.id)
+        state = next_state(current, payment, foreign=foreign)
         closed = func.coalesce(orders.c.closed_at, func.now()) if state in CLOSED_STATES else None
         await connection.execute(
             update(orders)
             .where(orders.c.session_id == session.id)
             .values(state=state, closed_at=closed, **values)
         )
+        if state in LOST_STATES:
+            await release(connection, session.id)
     known = inserted is None
-    if session.line_items:
+    # Those of an open session may change until it is paid.
+    if session.line_items and session.status is not SessionStatus.OPEN:
         await connection.execute(
             insert(line_items)
             .values(
@@ -89,7 +122,10 @@ async def save_checkout(
                         "position": position,
                         "description": item.description,
                         "quantity": item.quantity,
+                        "quantity_offer": _json(item.quantity_offer),
                         "amount_subtotal_minor": item.subtotal.amount_minor,
+                        "amount_discount_minor": _minor(item.discount),
+                        "amount_tax_minor": _minor(item.tax),
                         "amount_total_minor": item.total.amount_minor,
                         "currency": item.total.currency,
                         "price_id": item.price_id,
@@ -183,9 +219,19 @@ _CLAIM_LINE = (
         line_items.c.quantity,
         orders.c.customer_email,
         orders.c.shipping_address,
+        stock_reservations.c.sku.is_not(None).label("is_reserved"),
     )
     .join(line_items, SAME_LINE)
     .join(orders, orders.c.session_id == fulfillments.c.session_id)
+    .outerjoin(
+        stock_reservations,
+        and_(
+            stock_reservations.c.session_id == fulfillments.c.session_id,
+            stock_reservations.c.line_item_id == fulfillments.c.line_item_id,
+            stock_reservations.c.kind == fulfillments.c.kind,
+            stock_reservations.c.state == ReservationState.HELD,
+        ),
+    )
     .where(_IS_FULFILLMENT)
     .with_for_update(of=fulfillments)
 )
@@ -205,6 +251,15 @@ _CLOSE = (
 )
 
 
+class OpenOrder(BaseModel):
+    """Names an order that is not done."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: str
+    account: str | None
+
+
 class ClaimedLine(BaseModel):
     """What delivering a line item needs to know, personal data included."""
 
@@ -214,12 +269,27 @@ class ClaimedLine(BaseModel):
     quantity: int
     customer_email: str | None
     shipping_address: Address | None
+    is_reserved: bool
+    """Whether stock is held for it."""
 
 
 async def claim_line(connection: AsyncConnection, ref: FulfillmentRef) -> ClaimedLine:
     """Locks a fulfillment until the transaction ends; tells its state, item and buyer."""
     row = await connection.execute(_CLAIM_LINE, naming(ref))
     return ClaimedLine.model_validate(row.one(), from_attributes=True)
+
+
+async def read_quantity(connection: AsyncConnection, ref: FulfillmentRef) -> int:
+    """How many pieces of a line item were bought."""
+    quantity: int = (
+        await connection.execute(
+            select(line_items.c.quantity).where(
+                line_items.c.session_id == ref.session_id,
+                line_items.c.line_item_id == ref.line_item_id,
+            )
+        )
+    ).scalar_one()
+    return quantity
 
 
 async def mark_fulfillment(
@@ -284,8 +354,77 @@ async def refresh_state(connection: AsyncConnection, session_id: str) -> None:
 
 
 async def close_order(connection: AsyncConnection, session_id: str, state: OrderState) -> None:
-    """Ends an order in a closed state; one that was fulfilled stays as it is."""
+    """Ends an order in a closed state; one that was fulfilled stays as it is.
+
+    What is held for a delayed payment goes back to stock when none is expected any more.
+    """
     await connection.execute(_CLOSE, {SESSION.key: session_id, "new_state": state})
+    if state in LOST_STATES:
+        await release(connection, session_id)
+
+
+async def save_unknown(
+    connection: AsyncConnection, session_id: str, account: str | None, error: str
+) -> bool:
+    """Records that Stripe knows no such session.
+
+    Returns:
+        False when Stripe once knew it: then it is our key that has changed, not the order.
+    """
+    await connection.execute(
+        insert(orders)
+        .values(
+            session_id=session_id,
+            account=account,
+            state=OrderState.UNKNOWN_SESSION,
+            error=error,
+            closed_at=func.now(),
+        )
+        .on_conflict_do_update(
+            index_elements=[orders.c.session_id],
+            set_={"state": OrderState.UNKNOWN_SESSION, "error": error, "closed_at": func.now()},
+            where=orders.c.checkout_created_at.is_(None),
+        )
+    )
+    return await lock_order(connection, session_id) is OrderState.UNKNOWN_SESSION
+
+
+async def read_states(
+    connection: AsyncConnection, session_ids: Collection[str]
+) -> dict[str, OrderState]:
+    """The states of those of these orders that are recorded."""
+    rows = await connection.execute(
+        select(orders.c.session_id, orders.c.state).where(orders.c.session_id.in_(session_ids))
+    )
+    return {row.session_id: OrderState(row.state) for row in rows}
+
+
+async def read_open(
+    connection: AsyncConnection, after: str, quiet_for: timedelta, limit: int
+) -> list[OpenOrder]:
+    """Orders that are not done and have not changed for a while, by session ID.
+
+    Args:
+        connection: Within whose transaction.
+        after: The session ID after which to begin; empty for the first.
+        quiet_for: How long nothing must have happened to an order.
+        limit: The most to return.
+    """
+    rows = await connection.execute(
+        select(orders.c.session_id, orders.c.account)
+        .where(
+            orders.c.state.in_(OPEN_STATES),
+            orders.c.session_id > after,
+            orders.c.updated_at < func.now() - quiet_for,
+        )
+        .order_by(orders.c.session_id)
+        .limit(limit)
+    )
+    return [OpenOrder.model_validate(row, from_attributes=True) for row in rows]
+
+
+def _json(value: BaseModel | None) -> dict[str, Any] | None:
+    return value.model_dump() if value else None
 
 
 def _minor(money: Money | None) -> int | None:

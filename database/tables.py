@@ -51,13 +51,18 @@ orders = Table(
     "orders",
     metadata,
     Column("session_id", Text, primary_key=True),
-    Column("state", Text, nullable=False),
+    Column("state", Text, nullable=False, index=True),
     Column("error", Text, comment="why a step that belongs to no line item is stuck"),
     Column("error_step", Text, comment="which step that is"),
+    Column("mismatch", Text, comment="which of Stripe's sums do not add up"),
+    Column("account", Text, comment="the connected account that sells; null for our own"),
     Column("livemode", Boolean),
     Column("mode", Text),
     Column("payment_status", Text),
     Column("payment_intent_id", Text, index=True),
+    Column("subscription_id", Text),
+    Column("payment_link_id", Text),
+    Column("payment_method", JSONB),
     Column("payment_method_types", JSONB),
     Column("currency", Text),
     Column("amount_subtotal_minor", BigInteger),
@@ -65,8 +70,13 @@ orders = Table(
     Column("amount_shipping_minor", BigInteger),
     Column("amount_discount_minor", BigInteger),
     Column("amount_total_minor", BigInteger),
+    Column("presentment_amount_minor", BigInteger, comment="what the customer saw, if it differs"),
+    Column("presentment_currency", Text),
+    Column("customer_id", Text),
     Column("customer_email", Text),
     Column("customer_name", Text),
+    Column("collected", JSONB),
+    Column("custom_fields", JSONB),
     Column("locale", Text),
     Column("shipping_address", JSONB),
     Column("client_reference_id", Text),
@@ -84,8 +94,11 @@ line_items = Table(
     Column("line_item_id", Text, primary_key=True),
     Column("position", Integer, nullable=False),
     Column("description", Text, nullable=False),
-    Column("quantity", Integer, nullable=False),
+    Column("quantity", Integer, nullable=False, comment="what was bought"),
+    Column("quantity_offer", JSONB, comment="between what the customer could choose"),
     Column("amount_subtotal_minor", BigInteger, nullable=False),
+    Column("amount_discount_minor", BigInteger),
+    Column("amount_tax_minor", BigInteger),
     Column("amount_total_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("price_id", Text),
@@ -169,6 +182,35 @@ stock_movements = Table(
     Column("line_item_id", Text),
     Column("kind", Text),
     _created_at(),
+)
+
+# Pieces that are held for an order whose delayed payment is under way. They are off the stock
+# as long as the row says `held`.
+stock_reservations = Table(
+    "stock_reservations",
+    metadata,
+    Column("session_id", Text, ForeignKey(orders.c.session_id), primary_key=True),
+    Column("line_item_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("sku", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("state", Text, nullable=False, comment="held, used or released"),
+    _created_at(),
+    _updated_at(),
+)
+
+# How far reconciliation has come with what one Stripe account sold.
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("account", Text, primary_key=True, comment="empty for our own"),
+    Column(
+        "began_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="orders before it were somebody else's to fulfill",
+    ),
+    Column("swept_until", DateTime(timezone=True), nullable=False),
 )
 
 emails = Table(

@@ -12,12 +12,28 @@ catalog.toml, where a price ID wins over a product ID:
     access_url = "https://example.com/course"
     shipment_sku = "MUG-BLUE"
     shipment_weight_grams = 350
+
+    [checkout]                                       what `POST /checkout` sells with; see
+    cancel_url = "https://shop.example.com/cart"     `CheckoutOptions`
+    shipping_countries = ["US", "DE"]
+    origins = ["https://shop.example.com"]
 """
 
 import tomllib
 from collections.abc import Mapping
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from domain.checkout import LineItem
 from domain.errors import FulfillmentError
@@ -25,6 +41,20 @@ from domain.orders import PlannedFulfillment
 
 UNASSIGNED = "unassigned"
 """The kind of a line item that nothing says how to fulfill: action required."""
+
+
+SHIPPING_COUNTRIES = frozenset(
+    "AC AD AE AF AG AI AL AM AO AQ AR AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR "
+    "BS BT BV BW BY BZ CA CD CF CG CH CI CK CL CM CN CO CR CV CW CY CZ DE DJ DK DM DO DZ EC EE EG "
+    "EH ER ES ET FI FJ FK FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HN HR "
+    "HT HU ID IE IL IM IN IO IQ IS IT JE JM JO JP KE KG KH KI KM KN KR KW KY KZ LA LB LC LI LK LR "
+    "LS LT LU LV LY MA MC MD ME MF MG MK ML MM MN MO MQ MR MS MT MU MV MW MX MY MZ NA NC NE NG NI "
+    "NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PY QA RE RO RS RU RW SA SB SC SD SE "
+    "SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SZ TA TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW "
+    "TZ UA UG US UY UZ VA VC VE VG VN VU WF WS XK YE YT ZA ZM ZW ZZ".split()
+)
+"""Where Checkout asks a shipping address; a test compares them with the SDK's."""
+MAX_SHIPPING_RATES = 5
 
 
 class CatalogError(FulfillmentError):
@@ -44,6 +74,9 @@ class _Entry(BaseModel):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    def as_metadata(self) -> dict[str, str]:
+        return {"fulfillment": ",".join(self.fulfillment), **self.__pydantic_extra__}
+
     def plan(self, line_item_id: str) -> tuple[PlannedFulfillment, ...]:
         return tuple(
             PlannedFulfillment(
@@ -59,6 +92,45 @@ class _Entry(BaseModel):
         )
 
 
+def _check_country(value: str) -> str:
+    if value not in SHIPPING_COUNTRIES:
+        raise ValueError(f"Checkout ships to no country {value!r}: two capital letters, as in US")
+    return value
+
+
+class CheckoutOptions(BaseModel):
+    """The table `[checkout]`: with which options `POST /checkout` opens Checkout Sessions.
+
+    Source: Stripe's API reference, "Create a Checkout Session".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cancel_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+\S*$")] | None = None
+    """Where the page's back button leads; without one there is no such button."""
+    shipping_countries: tuple[Annotated[str, AfterValidator(_check_country)], ...] = ()
+    """Where parcels may go; needed to sell what is shipped."""
+    shipping_rates: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^shr_[A-Za-z0-9]+$")], ...],
+        Field(max_length=MAX_SHIPPING_RATES),
+    ] = ()
+    """What the customer chooses from when something is shipped; Stripe knows them in payment
+    mode only, so subscriptions are shipped free."""
+    allow_promotion_codes: StrictBool = False
+    automatic_tax: StrictBool = False
+    phone_number: StrictBool = False
+    origins: tuple[
+        Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")], ...
+    ] = ()
+    """Pages of which other origins may call it, as browsers write them: no path, no slash."""
+
+    @model_validator(mode="after")
+    def _check_rates(self) -> Self:
+        if self.shipping_rates and not self.shipping_countries:
+            raise ValueError("shipping_rates need shipping_countries")
+        return self
+
+
 class Catalog(BaseModel):
     """Entries of catalog.toml by product and by price; empty when there is no file."""
 
@@ -66,11 +138,24 @@ class Catalog(BaseModel):
 
     products: Mapping[str, _Entry] = {}
     prices: Mapping[str, _Entry] = {}
+    checkout: CheckoutOptions = CheckoutOptions()
+
+    def _entry(self, price_id: str | None, product_id: str | None) -> _Entry | None:
+        return self.prices.get(price_id or "") or self.products.get(product_id or "")
+
+    def kinds(self, price_id: str, product_id: str) -> tuple[str, ...] | None:
+        """The fulfillment kinds of what the file sells; None of what it does not list."""
+        entry = self._entry(price_id, product_id)
+        return entry.fulfillment if entry is not None else None
+
+    def as_metadata(self, price_id: str, product_id: str) -> dict[str, str]:
+        """The file's entry as product metadata would say it; empty without one."""
+        entry = self._entry(price_id, product_id)
+        return entry.as_metadata() if entry is not None else {}
 
     def plan(self, line_item: LineItem) -> tuple[PlannedFulfillment, ...]:
         """How a line item is fulfilled; a single `unassigned` one where nothing says."""
-        entry = self.prices.get(line_item.price_id or "")
-        entry = entry or self.products.get(line_item.product_id or "")
+        entry = self._entry(line_item.price_id, line_item.product_id)
         if entry is None and line_item.product_metadata.get("fulfillment"):
             entry = _Entry.model_validate(line_item.product_metadata)
         planned = entry.plan(line_item.id) if entry is not None else ()

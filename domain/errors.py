@@ -12,8 +12,6 @@ interceptor translates the tree into Temporal's retry rules.
 
 from datetime import timedelta
 
-MISCONFIGURED_RETRY_DELAY = timedelta(minutes=5)
-
 
 class FulfillmentError(Exception):
     """Base of every error that the service understands.
@@ -56,9 +54,6 @@ class TransientError(FulfillmentError):
 
 class MisconfiguredError(TransientError):
     """A key or setting is wrong: keeps trying slowly, since keys get mended."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message, retry_after=MISCONFIGURED_RETRY_DELAY)
 
 
 class InvalidWebhookError(Exception):

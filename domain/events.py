@@ -3,31 +3,22 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class _Object(BaseModel):
-    id: str | None = None
-
-
-class _Data(BaseModel):
-    object: _Object
-
-
 class StripeEvent(BaseModel):
-    """What a snapshot event is called and which object changed.
+    """What an event is called, and which object changed.
 
-    The state inside is left unread on purpose: events come late, twice and out of order, so
-    the object is retrieved instead.
+    The state inside is left unread on purpose: events come late, twice, out of order and in
+    the API version of their endpoint, so the object is retrieved instead.
 
-    Source: Stripe's API reference, "The Event object".
+    Source: Stripe's API reference, "The Event object" and "The Event object" of API v2.
     """
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     type: str
+    """As snapshot events call it: `checkout.session.completed`, also for a thin event."""
     livemode: bool
-    data: _Data
-
-    @property
-    def object_id(self) -> str | None:
-        """The ID of the object that changed; None for one that has none, such as a balance."""
-        return self.data.object.id
+    object_id: str | None
+    """The object that changed; None for one that has no ID, such as a balance."""
+    account: str | None = None
+    """The connected account that it happened on; None for our own."""

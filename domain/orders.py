@@ -5,12 +5,19 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.checkout import Address, Payment
+from domain.checkout import (
+    Address,
+    CollectedDetails,
+    CustomField,
+    Payment,
+    PaymentMethod,
+    QuantityOffer,
+)
 from domain.money import Money
 
 
 class OrderState(StrEnum):
-    """Where an order stands; the last three are ends."""
+    """Where an order stands; all from `FULFILLED` on are ends."""
 
     AWAITING_PAYMENT = "awaiting_payment"
     FULFILLING = "fulfilling"
@@ -18,9 +25,18 @@ class OrderState(StrEnum):
     FULFILLED = "fulfilled"
     PAYMENT_FAILED = "payment_failed"
     EXPIRED = "expired"
+    UNKNOWN_SESSION = "unknown_session"
+    """Stripe knew no such Checkout Session when it was asked."""
+    IGNORED = "ignored"
+    """None of it is ours to fulfill: see `domain.checkout.ForeignSessions`."""
 
 
-CLOSED_STATES = frozenset({OrderState.FULFILLED, OrderState.PAYMENT_FAILED, OrderState.EXPIRED})
+OPEN_STATES = frozenset(
+    {OrderState.AWAITING_PAYMENT, OrderState.FULFILLING, OrderState.ACTION_REQUIRED}
+)
+CLOSED_STATES = frozenset(OrderState) - OPEN_STATES
+LOST_STATES = frozenset({OrderState.PAYMENT_FAILED, OrderState.EXPIRED})
+"""Ends without money: what was held for such an order is given back."""
 
 
 class FulfillmentState(StrEnum):
@@ -66,7 +82,10 @@ class OrderLine(_Value):
     id: str
     description: str
     quantity: int
+    quantity_offer: QuantityOffer | None
     subtotal: Money
+    discount: Money | None
+    tax: Money | None
     total: Money
     price_id: str | None
     product_id: str | None
@@ -80,35 +99,58 @@ class Order(_Value):
     state: OrderState
     error: str | None
     error_step: str | None
+    mismatch: str | None
+    """Which of Stripe's sums do not add up; see `domain.checkout.mismatch_of`."""
+    account: str | None
+    """The connected account that sells; None for our own."""
     livemode: bool | None
     mode: str | None
     payment_status: str | None
     payment_intent_id: str | None
+    subscription_id: str | None
+    payment_link_id: str | None
+    payment_method: PaymentMethod | None
     payment_method_types: tuple[str, ...] | None
     subtotal: Money | None
     tax: Money | None
     shipping: Money | None
     discount: Money | None
     total: Money | None
+    presentment: Money | None
+    customer_id: str | None
     customer_email: str | None
     customer_name: str | None
+    collected: CollectedDetails | None
+    custom_fields: tuple[CustomField, ...]
     locale: str | None
     shipping_address: Address | None
     client_reference_id: str | None
+    metadata: dict[str, str]
     created_at: datetime
     closed_at: datetime | None
     receipt_sent_at: datetime | None
     lines: tuple[OrderLine, ...]
 
 
-def next_state(current: OrderState | None, payment: Payment) -> OrderState:
+def next_state(
+    current: OrderState | None, payment: Payment, *, foreign: bool = False
+) -> OrderState:
     """The state of an order after Stripe was asked about its payment.
 
     What was fulfilled stays fulfilled whatever Stripe says later, and a paid order that is
-    being worked on goes on; any other state follows the payment.
+    being worked on goes on, also when none of its products is described any more; any other
+    state follows the payment.
+
+    Args:
+        current: The recorded state; None for a new order.
+        payment: What Stripe says.
+        foreign: Whether none of it is ours to fulfill.
     """
     if current is OrderState.FULFILLED:
         return current
+    working = current in {OrderState.FULFILLING, OrderState.ACTION_REQUIRED}
+    if foreign and not working:
+        return OrderState.IGNORED
     match payment:
         case Payment.EXPIRED:
             return OrderState.EXPIRED
@@ -117,5 +159,4 @@ def next_state(current: OrderState | None, payment: Payment) -> OrderState:
         case Payment.PENDING:
             return OrderState.AWAITING_PAYMENT
         case Payment.SETTLED:
-            working = current in {OrderState.FULFILLING, OrderState.ACTION_REQUIRED}
             return current if current and working else OrderState.FULFILLING

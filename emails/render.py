@@ -50,12 +50,15 @@ class Renderer:
         def date(value: datetime) -> str:
             return format_date(value, format="long", locale=locale)
 
+        account = f"&account={order.account}" if order.account else ""
+        names_order = f"session_id={order.session_id}{account}"
         values = {
             "order": order,
             "money": money,
             "tax_added": _tax_is_added(order),
             "date": date,
-            "landing_url": f"{self._public_url}/after-checkout?session_id={order.session_id}",
+            "landing_url": f"{self._public_url}/after-checkout?{names_order}",
+            "try_again_url": f"{self._public_url}/try-again?{names_order}",
         }
         subject = self._environment.get_template(f"{name}/subject.txt").render(values)
         return RenderedEmail(

@@ -46,7 +46,12 @@ class Fulfillments:
         self._task_queue = task_queue
 
     async def trigger(
-        self, session_id: str, event: CheckoutEvent | None = None, *, reopen: bool = False
+        self,
+        session_id: str,
+        event: CheckoutEvent | None = None,
+        *,
+        account: str | None = None,
+        reopen: bool = False,
     ) -> None:
         """Makes sure that a session is being fulfilled, or was.
 
@@ -55,30 +60,40 @@ class Fulfillments:
         used, one that has ended is left alone, unless `reopen` is set and it ended without
         fulfilling anything: a payment that failed first may succeed later.
 
+        Args:
+            session_id: Which session.
+            event: What Stripe said about it.
+            account: The connected account that it belongs to; None for our own.
+            reopen: Whether to look again at an order that ended unfulfilled.
+
         Raises:
             TransientError: The Temporal server did not accept it in time.
         """
+        request = FulfillCheckoutInput(session_id=session_id, account=account)
         try:
             async with asyncio.timeout(ACCEPT_TIMEOUT.total_seconds()):
                 try:
-                    await self._start(session_id, event, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+                    await self._start(request, event, WorkflowIDReusePolicy.REJECT_DUPLICATE)
                 except WorkflowAlreadyStartedError:
                     ended = await self.result(session_id) if reopen else None
                     if ended is not None and ended.state is not OrderState.FULFILLED:
                         # The order's rows keep anything from being delivered twice.
-                        await self._start(session_id, event, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+                        await self._start(request, event, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
         except (*_UNAVAILABLE, TimeoutError) as error:
             raise TransientError(
                 "temporal_unavailable", f"Temporal did not accept: {type(error).__name__}"
             ) from error
 
     async def _start(
-        self, session_id: str, event: CheckoutEvent | None, reuse: WorkflowIDReusePolicy
+        self,
+        request: FulfillCheckoutInput,
+        event: CheckoutEvent | None,
+        reuse: WorkflowIDReusePolicy,
     ) -> None:
         await self._client.start_workflow(
             WORKFLOW,
-            FulfillCheckoutInput(session_id=session_id),
-            id=session_id,
+            request,
+            id=request.session_id,
             task_queue=self._task_queue,
             id_reuse_policy=reuse,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

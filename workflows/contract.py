@@ -19,6 +19,8 @@ class FulfillCheckoutInput(_Message):
     """Which Checkout Session to fulfill; its ID is also the workflow's."""
 
     session_id: str
+    account: str | None = None
+    """The connected account that it belongs to; None for our own."""
 
 
 class CheckoutEvent(_Message):

@@ -3,28 +3,35 @@
     payment ──► each line item, each kind ──► receipt ──► close
                 (side by side)
 
-`payment` asks Stripe, and waits as long as a delayed payment takes. The receipt goes out when
+`payment` asks Stripe, and waits as long as a delayed payment takes; one that fails is told to
+the customer, with a link to pay again. The receipt goes out when
 every line item is delivered or waits for a person, so that one stuck parcel keeps no customer
 from the rest. The workflow ends when every step is settled.
 """
 
 import asyncio
-from collections.abc import Callable
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from activities.mails import MailActivities, SendPaymentFailedInput, SendReceiptInput
     from activities.orders import (
         CloseOrderInput,
         OrderActivities,
         OrderSnapshot,
         SyncOrderInput,
     )
-    from activities.receipts import ReceiptActivities, SendReceiptInput
     from domain.catalog import UNASSIGNED
     from domain.checkout import Payment
     from domain.ids import FulfillmentRef
-    from domain.orders import SETTLED_STATES, Fulfillment, FulfillmentState, OrderState
+    from domain.orders import (
+        CLOSED_STATES,
+        SETTLED_STATES,
+        Fulfillment,
+        FulfillmentState,
+        OrderState,
+        PlannedFulfillment,
+    )
     from workflows import options
     from workflows.contract import (
         EVENT_SIGNAL,
@@ -50,9 +57,11 @@ class FulfillCheckout:
     @workflow.init
     def __init__(self, request: FulfillCheckoutInput) -> None:
         self._session_id = request.session_id
+        self._account = request.account
         self._steps = Steps(request.session_id)
         self._waiting_since = workflow.now()
         self._events = 0
+        self._events_seen = 0
         self._tasks: list[asyncio.Task[StepState]] = []
         self._fulfillments: dict[FulfillmentRef, FulfillmentState] = {}
 
@@ -60,11 +69,19 @@ class FulfillCheckout:
     async def run(self, request: FulfillCheckoutInput) -> FulfillmentResult:  # noqa: ARG002 - read by __init__
         """Runs until every step is settled, or the session turns out not to be paid."""
         payment = self._steps.add("payment", None, _RETRY_OR_SKIP)
-        snapshot = await self._steps.complete(payment, self._await_payment)
-        if snapshot is None:
-            return await self._close(OrderState.PAYMENT_FAILED)
+        while True:
+            snapshot = await self._steps.complete(payment, self._await_payment)
+            if snapshot is None:
+                return await self._close(OrderState.PAYMENT_FAILED)
+            if snapshot.state is not OrderState.PAYMENT_FAILED:
+                break
+            failed = self._steps.add("payment_failed_mail", None, _RETRY_OR_SKIP)
+            await self._steps.settle(failed, self._send_payment_failed)
+            # A later attempt may have succeeded meanwhile.
+            if self._events == self._events_seen:
+                break
         self._fulfillments = {self._ref(item): item.state for item in snapshot.fulfillments}
-        if snapshot.payment is not Payment.SETTLED or snapshot.state is OrderState.FULFILLED:
+        if snapshot.state in CLOSED_STATES:
             return self._result(snapshot.state)
         await self._deliver(snapshot)
         return await self._close(OrderState.FULFILLED)
@@ -128,20 +145,41 @@ class FulfillCheckout:
         """
         polls = 0
         while True:
-            events = self._events
+            self._events_seen = self._events
             snapshot = await self._sync(step)
-            if snapshot.payment is not Payment.PENDING:
+            if snapshot.payment is not Payment.PENDING or snapshot.state in CLOSED_STATES:
                 return snapshot
-            if workflow.now() - self._waiting_since >= options.PAYMENT_PATIENCE:
-                raise StepParkedError("payment_unresolved: Stripe says neither paid nor failed")
-            await step.wait_until(self._event_after(events), options.payment_poll_delay(polls))
+            if polls == 0:
+                await self._reserve(snapshot.expected, step)
+            patience = options.payment_patience(snapshot.payment_method_type)
+            if workflow.now() - self._waiting_since >= patience:
+                raise StepParkedError(
+                    f"payment_unresolved: after {patience.days} days Stripe says neither paid "
+                    f"nor failed ({snapshot.payment_method_type or 'unknown payment method'})"
+                )
+            await step.wait_until(self._has_new_event, options.payment_poll_delay(polls))
             polls += 1
 
-    def _event_after(self, events: int) -> Callable[[], bool]:
-        return lambda: self._events > events
+    async def _reserve(self, expected: tuple[PlannedFulfillment, ...], step: Step) -> None:
+        """Holds what the order will need once it is paid; a second time changes nothing."""
+        for item in expected:
+            kind = KINDS.get(item.kind)
+            if kind is not None and kind.reserve is not None:
+                try:
+                    parameters = kind.parse(item.parameters)
+                except ValueError as error:
+                    # It parks the delivery, should it come to that.
+                    workflow.logger.warning("nothing is held for %s: %s", item.kind, error)
+                else:
+                    await kind.reserve(self._ref(item), parameters, step)
+
+    def _has_new_event(self) -> bool:
+        return self._events > self._events_seen
 
     async def _sync(self, step: Step, replan: str | None = None) -> OrderSnapshot:
-        request = SyncOrderInput(session_id=self._session_id, replan_line_item_id=replan)
+        request = SyncOrderInput(
+            session_id=self._session_id, account=self._account, replan_line_item_id=replan
+        )
         return await step.execute(OrderActivities.sync_order, request, options.STRIPE)
 
     def _start(self, item: Fulfillment) -> None:
@@ -220,7 +258,11 @@ class FulfillCheckout:
 
     async def _send_receipt(self, step: Step) -> None:
         request = SendReceiptInput(session_id=self._session_id)
-        await step.execute(ReceiptActivities.send_receipt, request, options.MAIL)
+        await step.execute(MailActivities.send_receipt, request, options.MAIL)
+
+    async def _send_payment_failed(self, step: Step) -> None:
+        request = SendPaymentFailedInput(session_id=self._session_id)
+        await step.execute(MailActivities.send_payment_failed, request, options.MAIL)
 
     async def _close(self, state: OrderState) -> FulfillmentResult:
         async def attempt(step: Step) -> None:
@@ -231,7 +273,7 @@ class FulfillCheckout:
         await self._steps.complete(step, attempt)
         return self._result(state)
 
-    def _ref(self, item: Fulfillment) -> FulfillmentRef:
+    def _ref(self, item: PlannedFulfillment) -> FulfillmentRef:
         return FulfillmentRef(
             session_id=self._session_id, line_item_id=item.line_item_id, kind=item.kind
         )

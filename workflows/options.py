@@ -60,12 +60,46 @@ MAIL = StepOptions(
 RECEIPT_PATIENCE = timedelta(minutes=10)
 """How long a receipt waits for deliveries that are being retried, to tell of them too."""
 
-FIRST_PAYMENT_POLL = timedelta(hours=1)
-LONGEST_PAYMENT_POLL = timedelta(days=1)
-PAYMENT_PATIENCE = timedelta(days=90)
-"""How long a delayed payment may take until a person is asked; Konbini takes up to 60 days."""
+_FIRST_ALARM_DELAY = timedelta(minutes=5)
+_LONGEST_ALARM_DELAY = timedelta(hours=1)
+
+
+def alarm_delay(tries: int) -> timedelta:
+    """How long a step waits by itself after a wrong key or setting, for its n-th try."""
+    return min(_FIRST_ALARM_DELAY * (1 << min(tries - 1, 10)), _LONGEST_ALARM_DELAY)
+
+
+_FIRST_PAYMENT_POLL = timedelta(hours=1)
+_LONGEST_PAYMENT_POLL = timedelta(days=1)
+DEFAULT_PAYMENT_PATIENCE = timedelta(days=90)
+PAYMENT_PATIENCE = {
+    # Debits: Stripe's time until success is known, doubled for holidays and late returns.
+    "us_bank_account": timedelta(days=10),  # ACH: up to 4 business days
+    "acss_debit": timedelta(days=14),  # up to 5 business days
+    "au_becs_debit": timedelta(days=10),  # 3 business days
+    "bacs_debit": timedelta(days=16),  # 3 business days, 7 with a new mandate
+    "nz_bank_account": timedelta(days=10),  # 2 business days
+    "sepa_debit": timedelta(days=28),  # 5 to 14 business days
+    "sofort": timedelta(days=28),  # as SEPA: 2 to 14 days
+    # Vouchers: how long the merchant may let them run at most, and some days to clear.
+    "boleto": timedelta(days=65),  # expires after up to 60 days
+    "konbini": timedelta(days=65),  # expires after up to 60 days
+    "multibanco": timedelta(days=14),  # expires after 7 days
+    "oxxo": timedelta(days=12),  # expires after up to 7 days
+    # The customer sends it whenever they like.
+    "customer_balance": DEFAULT_PAYMENT_PATIENCE,
+}
+"""How long a delayed payment may take until a person is asked, by payment method type.
+
+Source: Stripe's pages on each payment method, "Payment notification" and "Expiration".
+"""
+
+
+def payment_patience(payment_method_type: str | None) -> timedelta:
+    """How long the payment of a completed session is waited for."""
+    return PAYMENT_PATIENCE.get(payment_method_type or "", DEFAULT_PAYMENT_PATIENCE)
 
 
 def payment_poll_delay(polls: int) -> timedelta:
     """How long to wait for an event before the session is looked at once more."""
-    return min(FIRST_PAYMENT_POLL * (1 << min(polls, 10)), LONGEST_PAYMENT_POLL)
+    return min(_FIRST_PAYMENT_POLL * (1 << min(polls, 10)), _LONGEST_PAYMENT_POLL)

@@ -20,6 +20,7 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
+    from activities.interceptor import MISCONFIGURED
     from activities.orders import OrderActivities, RecordStepInput
     from domain.ids import FulfillmentRef
     from domain.orders import FulfillmentState
@@ -38,6 +39,8 @@ class StepState(StrEnum):
     WAITING = "waiting"
     AWAITING_OPERATOR = "awaiting_operator"
     ACTION_REQUIRED = "action_required"
+    ALARM = "alarm"
+    """A key or a setting is wrong: an operator is needed, and it is tried again by itself."""
     DONE = "done"
     SKIPPED = "skipped"
 
@@ -45,6 +48,7 @@ class StepState(StrEnum):
 _PARKED = {
     StepState.AWAITING_OPERATOR: FulfillmentState.AWAITING_OPERATOR,
     StepState.ACTION_REQUIRED: FulfillmentState.ACTION_REQUIRED,
+    StepState.ALARM: FulfillmentState.ACTION_REQUIRED,
 }
 
 
@@ -53,7 +57,8 @@ class StepParkedError(Exception):
 
     Args:
         message: What the operator is to do or to know.
-        state: `AWAITING_OPERATOR` where that is the plan, else `ACTION_REQUIRED`.
+        state: `AWAITING_OPERATOR` where that is the plan, `ALARM` where it is tried again
+            without one too, else `ACTION_REQUIRED`.
     """
 
     def __init__(self, message: str, state: StepState = StepState.ACTION_REQUIRED) -> None:
@@ -95,7 +100,7 @@ class Step:
     state: StepState = StepState.RUNNING
     tries: int = 0
     error: str | None = None
-    note: str = ""
+    note: str | None = None
     _decisions: list[Verdict] = field(default_factory=list)
 
     def enter(self, state: StepState, error: str | None = None) -> None:
@@ -126,7 +131,7 @@ class Step:
         except FailureError as error:
             cause = _cause(error)
             if isinstance(cause, ApplicationError) and cause.non_retryable:
-                raise StepParkedError(_sentence(cause)) from error
+                raise _parked(cause) from error
             self.enter(StepState.RETRYING, _sentence(cause))
             delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
         await workflow.sleep(delay or options.FALLBACK_DELAY, summary=f"retry {self.name}")
@@ -140,7 +145,7 @@ class Step:
                 summary=self.name,
             )
         except FailureError as error:
-            raise StepParkedError(_sentence(_cause(error))) from error
+            raise _parked(_cause(error)) from error
 
     async def wait_until(self, condition: Callable[[], bool], at_most: timedelta) -> None:
         """Waits durably for a condition, or until the time has run out."""
@@ -162,10 +167,19 @@ class Step:
         self.note = note
 
     async def wait_for_verdict(self, parked: StepParkedError) -> Verdict:
-        """Waits until an operator decides, however long that takes."""
+        """Waits until an operator decides, however long that takes; in an alarm, not for long."""
         self._decisions.clear()
+        self.note = None
         self.enter(parked.state, parked.message)
-        await workflow.wait_condition(lambda: bool(self._decisions))
+        alarmed = parked.state is StepState.ALARM
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self._decisions),
+                timeout=options.alarm_delay(self.tries) if alarmed else None,
+                timeout_summary=f"try {self.name} again by itself",
+            )
+        except TimeoutError:
+            return Verdict.RETRY
         return self._decisions[-1]
 
     async def record(
@@ -284,7 +298,8 @@ class Steps:
         """Parks a step until an operator decided, and the decision is carried out."""
         while True:
             workflow.logger.warning("%s waits for an operator: %s", step.name, parked.message)
-            error = parked.message if parked.state is StepState.ACTION_REQUIRED else None
+            planned = parked.state is StepState.AWAITING_OPERATOR
+            error = None if planned else parked.message
             try:
                 await step.record(_PARKED[parked.state], error=error)
             except StepParkedError as unrecorded:
@@ -296,7 +311,8 @@ class Steps:
                     await abandon(step)
                 await step.record(_RECORDED[verdict], note=step.note)
             except StepParkedError as refused:
-                parked = refused
+                # Not its alarm: what was decided is not to be overruled by a timer.
+                parked = StepParkedError(refused.message)
                 continue
             return verdict
 
@@ -312,6 +328,8 @@ class Steps:
             if step.state in _PARKED:
                 allowed = ", ".join(f"`{verdict}`" for verdict in sorted(step.allowed))
                 lines += ["", f"It waits for an operator. Send an update: {allowed}."]
+            if step.state is StepState.ALARM:
+                lines += ["", "Mend the key or the setting: it is tried again by itself, slowly."]
         workflow.set_current_details("\n".join(lines))
 
 
@@ -324,6 +342,13 @@ def _cause(error: FailureError) -> BaseException:
     if is_cancelled_exception(error):
         raise error
     return error.cause or error if isinstance(error, ActivityError) else error
+
+
+def _parked(cause: BaseException) -> StepParkedError:
+    alarm = isinstance(cause, ApplicationError) and MISCONFIGURED in cause.details
+    return StepParkedError(
+        _sentence(cause), StepState.ALARM if alarm else StepState.ACTION_REQUIRED
+    )
 
 
 def _sentence(cause: BaseException) -> str:

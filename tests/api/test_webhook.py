@@ -121,17 +121,48 @@ async def test_a_signed_body_that_is_no_event_is_refused(world: World, body: str
     assert (await _post(world, body)).status_code == 400
 
 
-async def test_a_thin_event_is_refused_where_a_snapshot_is_meant(world: World) -> None:
-    thin = {
-        "id": "evt_test_65",
+def _thin(**changes: Any) -> dict[str, Any]:
+    session_id = f"cs_test_{uuid4().hex}"
+    return {
+        "id": f"evt_test_{uuid4().hex}",
         "object": "v2.core.event",
         "type": "v1.checkout.session.completed",
         "livemode": False,
-        "related_object": {"id": "cs_test_1", "type": "checkout.session", "url": "/v1/x"},
+        "created": "2026-11-23T12:00:00.000Z",
+        "related_object": {
+            "id": session_id,
+            "type": "checkout.session",
+            "url": f"/v1/checkout/sessions/{session_id}",
+        },
+        **changes,
     }
+
+
+async def test_a_thin_event_starts_the_same_workflow(world: World) -> None:
+    thin = _thin()
     answer = await _post(world, json.dumps(thin))
-    assert answer.status_code == 400
-    assert answer.json()["error"] == "the body is not a snapshot event"
+    assert answer.json() == {"received": "accepted"}
+    async with world.worker():
+        assert await world.steps(thin["related_object"]["id"])
+
+
+async def test_a_thin_event_without_an_object_is_acknowledged(world: World) -> None:
+    answer = await _post(world, json.dumps(_thin(related_object=None)))
+    assert answer.json() == {"received": "unusable"}
+
+
+async def test_a_thin_event_without_its_type_is_refused(world: World) -> None:
+    assert (await _post(world, json.dumps(_thin(type=None)))).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "event", [_event(account="acct_NotConnected"), _thin(context="acct_NotConnected")]
+)
+async def test_an_account_that_is_not_ours_is_acknowledged_and_starts_nothing(
+    world: World, event: dict[str, Any]
+) -> None:
+    answer = await _post(world, json.dumps(event))
+    assert answer.json() == {"received": "foreign_account"}
 
 
 async def test_bytes_that_are_no_text_are_refused(world: World) -> None:

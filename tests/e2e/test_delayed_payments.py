@@ -51,7 +51,7 @@ async def test_a_lost_event_is_made_up_for_by_the_poll(skipping_world: World) ->
     assert result.state is OrderState.FULFILLED
 
 
-async def test_failure_delivers_nothing(world: World) -> None:
+async def test_failure_delivers_nothing_and_tells_the_customer(world: World) -> None:
     async with world.worker():
         session_id = await _buy_delayed(world)
         await world.shop.fail(session_id)
@@ -60,8 +60,12 @@ async def test_failure_delivers_nothing(world: World) -> None:
     assert result.state is OrderState.PAYMENT_FAILED
     assert result.fulfillments == ()
     assert "Your payment did not go through" in page.text
+    assert f"/try-again?session_id={session_id}" in page.text
     assert ACCESS["access_url"] not in page.text
-    assert await world.mails() == []
+    [mail] = await world.mails()
+    assert "Your payment did not go through" in mail["subject"]
+    assert f"{world.settings.public_url}/try-again?session_id={session_id}" in mail["text"]
+    assert ACCESS["access_url"] not in mail["text"]
 
 
 async def test_a_payment_that_arrives_after_the_order_was_given_up_is_fulfilled(

@@ -31,12 +31,15 @@ class FulfillmentKind(Generic[P]):
         parameters: The model that its parameters must fit.
         deliver: Delivers one line item; called again on each try, so its effects are keyed.
         abandon: Gives back what an unfinished delivery holds, when an operator skips it.
+        reserve: Holds what the delivery will need, while a delayed payment is under way. It is
+            given back by the database, together with the record that the payment is lost.
     """
 
     name: str
     parameters: type[P]
     deliver: Callable[[FulfillmentRef, P, Step], Awaitable[None]]
     abandon: Callable[[FulfillmentRef, Step], Awaitable[None]] | None = None
+    reserve: Callable[[FulfillmentRef, P, Step], Awaitable[None]] | None = None
 
     def parse(self, raw: dict[str, Any]) -> P:
         """Checks the parameters that a catalog gives.

@@ -3,6 +3,7 @@
 fulfillment = "shipment"
 shipment_sku = "MUG-BLUE"
 shipment_weight_grams = "350"      (of one piece)
+shipment_reserve = "true"          (holds the stock while a delayed payment is under way)
 """
 
 from temporalio import workflow
@@ -10,7 +11,12 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from pydantic import Field
 
-    from activities.shipments import AbandonShipmentInput, BookShipmentInput, ShipmentActivities
+    from activities.shipments import (
+        AbandonShipmentInput,
+        BookShipmentInput,
+        ReserveStockInput,
+        ShipmentActivities,
+    )
     from domain.ids import FulfillmentRef
     from workflows import options
     from workflows.fulfillment.kind import FulfillmentKind, Parameters
@@ -18,10 +24,11 @@ with workflow.unsafe.imports_passed_through():
 
 
 class ShipmentParameters(Parameters):
-    """What is taken from stock, and its weight."""
+    """What is taken from stock, its weight, and whether a delayed payment holds it."""
 
     sku: str = Field(min_length=1, max_length=100)
     weight_grams: int = Field(gt=0, le=1_000_000)
+    reserve: bool = False
 
 
 async def _deliver(ref: FulfillmentRef, parameters: ShipmentParameters, step: Step) -> None:
@@ -40,4 +47,13 @@ async def _abandon(ref: FulfillmentRef, step: Step) -> None:
     )
 
 
-SHIPMENT = FulfillmentKind("shipment", ShipmentParameters, _deliver, _abandon)
+async def _reserve(ref: FulfillmentRef, parameters: ShipmentParameters, step: Step) -> None:
+    if parameters.reserve:
+        await step.execute(
+            ShipmentActivities.reserve_stock,
+            ReserveStockInput(fulfillment=ref, sku=parameters.sku),
+            options.DATABASE,
+        )
+
+
+SHIPMENT = FulfillmentKind("shipment", ShipmentParameters, _deliver, _abandon, _reserve)

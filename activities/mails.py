@@ -1,10 +1,10 @@
-"""Receipts: the mail that tells a customer what was paid and what was delivered."""
+"""Mails to customers: what was paid and delivered, and that a payment did not go through."""
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from activities.ports import Mailer
-from database.emails import RECEIPT, claim_email, mark_email_sent
+from database.emails import PAYMENT_FAILED, RECEIPT, claim_email, mark_email_sent
 from database.engine import Database
 from database.order_view import read_order
 from domain.errors import PermanentError
@@ -20,8 +20,21 @@ class SendReceiptInput(BaseModel):
     session_id: str
 
 
-class ReceiptActivities:
-    """Activities on receipts.
+class SendPaymentFailedInput(BaseModel):
+    """Whose payment did not go through."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: str
+
+
+class MailActivities:
+    """Activities that mail an order's customer.
+
+    Each mail goes out once per order. Its row in the e-mail log is committed before the mail
+    server is called, and marked after it accepted. One window stays open, as SMTP has no
+    idempotency key: when the worker dies after the server accepted and before the mark is
+    committed, the mail goes out again, with the same Message-ID.
 
     Args:
         database: Where orders and the e-mail log are recorded.
@@ -40,30 +53,28 @@ class ReceiptActivities:
 
     @activity.defn
     async def send_receipt(self, request: SendReceiptInput) -> None:
-        """Mails the receipt once; without a customer's address there is nothing to send.
+        """Mails the receipt; without a customer's address there is nothing to send."""
+        await self._send(request.session_id, RECEIPT)
 
-        The e-mail log's row is committed before the mail server is called, and marked after
-        it accepted. One window stays open, as SMTP has no idempotency key: when the worker
-        dies after the server accepted and before the mark is committed, the mail goes out
-        again, with the same Message-ID.
-        """
-        message_id = f"<{request.session_id}.{RECEIPT}@{self._mail_domain}>"
+    @activity.defn
+    async def send_payment_failed(self, request: SendPaymentFailedInput) -> None:
+        """Mails that the payment did not go through, with a link to pay again."""
+        await self._send(request.session_id, PAYMENT_FAILED)
+
+    async def _send(self, session_id: str, name: str) -> None:
+        message_id = f"<{session_id}.{name}@{self._mail_domain}>"
         async with self._database.transaction() as connection:
-            order = await read_order(connection, request.session_id)
+            order = await read_order(connection, session_id)
             if order is None:
                 raise PermanentError("order_unknown", "the order has no record")
             if order.customer_email is None:
                 return
             sent_at = await claim_email(
-                connection,
-                request.session_id,
-                RECEIPT,
-                recipient=order.customer_email,
-                message_id=message_id,
+                connection, session_id, name, recipient=order.customer_email, message_id=message_id
             )
         if sent_at is not None:
             return
-        rendered = self._renderer.render(RECEIPT, order)
+        rendered = self._renderer.render(name, order)
         await self._mailer.send(
             Email(
                 to=order.customer_email,
@@ -74,4 +85,4 @@ class ReceiptActivities:
             )
         )
         async with self._database.transaction() as connection:
-            await mark_email_sent(connection, request.session_id, RECEIPT)
+            await mark_email_sent(connection, session_id, name)
