@@ -22,7 +22,7 @@ from .config import API_VERSION
 from .emulator import Emulator
 from .errors import StripeError, unauthorized
 from .events import Cause, current_cause
-from .expand import render
+from .expand import render, require_depth
 from .faults import Hit
 from .forms import decode
 from .ids import new_id
@@ -128,13 +128,14 @@ class Api:
     ) -> Call:
         operation, path = found
         shape = operation.shape if operation.shape is not None else shape_of(operation.name)
+        params = check(
+            shape, translate(decode(raw), request.url.path, request.headers.get("stripe-version"))
+        )
+        require_depth(params.get("expand", []))
         return Call(
             emulator=self._emulator,
             account=self._emulator.store.account(account_id),
-            params=check(
-                shape,
-                translate(decode(raw), request.url.path, request.headers.get("stripe-version")),
-            ),
+            params=params,
             path=path,
             base_url=base_url(self._emulator.config, request),
         )

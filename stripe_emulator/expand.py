@@ -28,22 +28,32 @@ def includable(kind: str, field: str) -> Callable[[Includer], Includer]:
     return register
 
 
+def require_depth(paths: list[str]) -> None:
+    """Refuse paths that lead too deep; the `data` of a list is a level like any other.
+
+    Raises:
+        StripeError: With Stripe's words.
+    """
+    for path in paths:
+        if path.count(".") >= MAX_DEPTH:
+            raise invalid(
+                f"You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}",
+                "expand",
+            )
+
+
 def render(account: Account, obj: StripeObject, expand: list[str] | None = None) -> StripeObject:
     """The object as the API answers with it; the stored object stays untouched.
 
     Raises:
-        StripeError: If a path cannot be expanded or is deeper than four levels.
+        StripeError: If a path cannot be expanded.
     """
     if not expand:
         return {key: value for key, value in obj.items() if key[0] != "_"}
     expanded = dict(obj)
     for path in expand:
-        parts = path.split(".")
-        if len([part for part in parts if part != "data"]) > MAX_DEPTH:
-            raise invalid(
-                f"You cannot expand more than {MAX_DEPTH} levels of a property: {path}", "expand"
-            )
-        _expand(account, expanded, parts, _Place(expanded.get("object", ""), "", expanded), path)
+        place = _Place(expanded.get("object", ""), "", expanded)
+        _expand(account, expanded, path.split("."), place, path)
     public: StripeObject = _public(expanded)
     return public
 

@@ -13,9 +13,15 @@ from ..payments.methods import full_address
 from ..resources.customers import add_customer
 from ..store import Account, StripeObject
 from .custom_fields import answer
+from .invoices import find_intent as find_invoiced_intent
 from .limits import count_use
 from .sessions import customer_details
-from .subscriptions import complete_setup, complete_subscription
+from .subscriptions import (
+    complete_setup,
+    complete_subscription,
+    first_payment_failed,
+    first_payment_succeeded,
+)
 
 ASYNC_SUCCEEDED: Final = "checkout.session.async_payment_succeeded"
 ASYNC_FAILED: Final = "checkout.session.async_payment_failed"
@@ -200,7 +206,7 @@ def confirm(
     """
     intents.confirm(emulator, account, intent, method)
     if intent["status"] == "succeeded":
-        _tell(emulator, account, intent, "paid", ASYNC_SUCCEEDED)
+        _succeeded(emulator, account, intent)
     return intent
 
 
@@ -214,7 +220,7 @@ def settle(emulator: Emulator, account: Account, intent: StripeObject) -> None:
     """
     _ensure_under_way(emulator, account, intent)
     intents.settle(emulator, account, intent)
-    _tell(emulator, account, intent, "paid", ASYNC_SUCCEEDED)
+    _succeeded(emulator, account, intent)
 
 
 def fail(emulator: Emulator, account: Account, intent: StripeObject) -> None:
@@ -225,12 +231,20 @@ def fail(emulator: Emulator, account: Account, intent: StripeObject) -> None:
     """
     _ensure_under_way(emulator, account, intent)
     intents.fail(emulator, account, intent)
+    if "_invoice" in intent:
+        first_payment_failed(emulator, account, intent)
     _tell(emulator, account, intent, "unpaid", ASYNC_FAILED)
 
 
 def _ensure_under_way(emulator: Emulator, account: Account, intent: StripeObject) -> None:
     if intent["status"] == "requires_payment_method":
         intents.try_again(emulator, account, intent)
+
+
+def _succeeded(emulator: Emulator, account: Account, intent: StripeObject) -> None:
+    if "_invoice" in intent:
+        first_payment_succeeded(emulator, account, intent)
+    _tell(emulator, account, intent, "paid", ASYNC_SUCCEEDED)
 
 
 def _tell(
@@ -245,15 +259,23 @@ def _tell(
         emulator.emit(account, event_type, session)
 
 
+def find_intent(account: Account, session: StripeObject) -> StripeObject | None:
+    """The intent behind a session, be it that of a subscription's first invoice."""
+    if session["invoice"] is not None:
+        return find_invoiced_intent(account, account.get("invoice", session["invoice"]))
+    return account.find(session["payment_intent"] or "")
+
+
 def intent_of(account: Account, session: StripeObject) -> StripeObject:
     """The intent behind a session.
 
     Raises:
         StripeError: If nobody has paid.
     """
-    if session["payment_intent"] is None:
+    intent = find_intent(account, session)
+    if intent is None:
         raise StripeError(f"Nothing was paid in this Checkout Session: {session['id']}")
-    return account.get("payment_intent", session["payment_intent"])
+    return intent
 
 
 def expire(emulator: Emulator, account: Account, session: StripeObject) -> StripeObject:

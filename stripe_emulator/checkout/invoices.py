@@ -1,8 +1,34 @@
-"""The paid invoice behind a new subscription. See "The Invoice object"."""
+"""The invoice behind a new subscription, and how it is paid.
 
+See "The Invoice object" and "The Invoice Payment object" in Stripe's API reference.
+"""
+
+from ..emulator import Emulator
+from ..expand import includable
 from ..ids import new_id, now
 from ..paging import list_object
+from ..payments import intents
 from ..store import Account, StripeObject
+
+
+@includable("invoice", "payments")
+def _payments(account: Account, invoice: StripeObject) -> StripeObject:
+    payment = account.find(invoice.get("_payment") or "")
+    return list_object("/v1/invoice_payments", [payment] if payment else [])
+
+
+@includable("invoice", "confirmation_secret")
+def _confirmation_secret(account: Account, invoice: StripeObject) -> StripeObject | None:
+    intent = find_intent(account, invoice)
+    if intent is None:
+        return None
+    return {"client_secret": intent["client_secret"], "type": "payment_intent"}
+
+
+def find_intent(account: Account, invoice: StripeObject) -> StripeObject | None:
+    """The intent that pays the invoice; None when nothing was due."""
+    payment = account.find(invoice.get("_payment") or "")
+    return account.find(payment["payment"]["payment_intent"]) if payment else None
 
 
 def _line(account: Account, item: StripeObject, invoice_id: str) -> StripeObject:
@@ -37,7 +63,7 @@ def _line(account: Account, item: StripeObject, invoice_id: str) -> StripeObject
 def new_invoice(
     account: Account, session: StripeObject, subscription: StripeObject, due: int
 ) -> StripeObject:
-    """A paid invoice over an amount in minor units."""
+    """An open invoice over an amount in minor units."""
     invoice_id = new_id("in")
     created = now()
     lines = [_line(account, item, invoice_id) for item in session["_line_items"]]
@@ -49,8 +75,8 @@ def new_invoice(
         "account_tax_ids": None,
         "amount_due": due,
         "amount_overpaid": 0,
-        "amount_paid": due,
-        "amount_remaining": 0,
+        "amount_paid": 0,
+        "amount_remaining": due,
         "amount_shipping": 0,
         "application": None,
         "attempt_count": 1 if due else 0,
@@ -122,11 +148,11 @@ def new_invoice(
         "shipping_details": None,
         "starting_balance": 0,
         "statement_descriptor": None,
-        "status": "paid",
+        "status": "open",
         "status_transitions": {
             "finalized_at": created,
             "marked_uncollectible_at": None,
-            "paid_at": created,
+            "paid_at": None,
             "voided_at": None,
         },
         "subtotal": due,
@@ -138,4 +164,53 @@ def new_invoice(
         "total_pretax_credit_amounts": [],
         "total_taxes": [],
         "webhooks_delivered_at": None,
+        "_payment": None,
     }
+
+
+def add_payment(account: Account, invoice: StripeObject, intent: StripeObject) -> None:
+    """Have the invoice paid by the intent, whenever that succeeds."""
+    payment = account.add(
+        {
+            "id": new_id("inpay"),
+            "object": "invoice_payment",
+            "amount_paid": None,
+            "amount_requested": invoice["amount_due"],
+            "created": now(),
+            "currency": invoice["currency"],
+            "invoice": invoice["id"],
+            "is_default": True,
+            "livemode": False,
+            "payment": {"payment_intent": intent["id"], "type": "payment_intent"},
+            "status": "open",
+            "status_transitions": {"canceled_at": None, "paid_at": None},
+        }
+    )
+    invoice["_payment"] = payment["id"]
+    intent["_invoice"] = invoice["id"]
+
+
+def mark_paid(emulator: Emulator, account: Account, invoice: StripeObject) -> None:
+    """The invoice's intent succeeded, or nothing was due."""
+    due = invoice["amount_due"]
+    invoice |= {"amount_paid": due, "amount_remaining": 0, "status": "paid"}
+    invoice["status_transitions"]["paid_at"] = now()
+    payment = account.find(invoice.get("_payment") or "")
+    if payment is not None:
+        payment |= {"amount_paid": due, "status": "paid"}
+        payment["status_transitions"]["paid_at"] = now()
+        emulator.emit(account, "invoice_payment.paid", payment)
+    for event_type in ("invoice.paid", "invoice.payment_succeeded"):
+        emulator.emit(account, event_type, invoice)
+
+
+def void(emulator: Emulator, account: Account, invoice: StripeObject) -> None:
+    """Nobody is to pay the invoice any more, nor its intent."""
+    payment = account.get("invoice_payment", invoice["_payment"])
+    intent = account.get("payment_intent", payment["payment"]["payment_intent"])
+    intents.cancel(emulator, account, intent, "void_invoice")
+    payment["status"] = "canceled"
+    payment["status_transitions"]["canceled_at"] = now()
+    invoice["status"] = "void"
+    invoice["status_transitions"]["voided_at"] = now()
+    emulator.emit(account, "invoice.voided", invoice)

@@ -41,9 +41,14 @@ def _line_items(account: Account, session: StripeObject) -> StripeObject | None:
 
 
 def default_payment_methods(currency: str | None, mode: str) -> list[str]:
-    """What is offered when a session names no types: cards, and the currency's bank debit."""
-    delayed = DELAYED_BY_CURRENCY.get(currency or "") if mode == "payment" else None
-    return [CARD, delayed] if delayed else [CARD]
+    """What is offered when a session names no types: cards, and the currency's bank debit.
+
+    Konbini is paid by hand and cannot be charged again; a setup is offered cards only.
+    """
+    delayed = DELAYED_BY_CURRENCY.get(currency or "")
+    if delayed is None or mode == "setup" or (mode == "subscription" and delayed == "konbini"):
+        return [CARD]
+    return [CARD, delayed]
 
 
 def _expires_at(params: Params) -> int:

@@ -1,17 +1,21 @@
 """What sessions in the modes `subscription` and `setup` leave behind.
 
-A subscription is started and paid once; renewals are beyond this stand-in.
+A subscription is started and paid once; renewals are beyond this stand-in. While the first
+payment is under way, or after it failed, the subscription is incomplete: see "Subscription
+statuses" under "How subscriptions work" in Stripe's documentation.
 """
 
 from typing import Final
 
-from ..emulator import Emulator
+from ..emulator import SCHEDULED_ACTIONS, Emulator
 from ..ids import new_id, now, random_text
 from ..paging import list_object
 from ..payments import intents
 from ..store import Account, StripeObject
-from .invoices import new_invoice
+from .invoices import add_payment, find_intent, mark_paid, new_invoice, void
 
+FIRST_PAYMENT_WITHIN_S: Final = 23 * 3600
+"""An incomplete subscription is given up when nobody has paid by then."""
 _PERIOD_S: Final = {
     "day": 24 * 3600,
     "week": 7 * 24 * 3600,
@@ -139,29 +143,85 @@ def complete_subscription(
 ) -> None:
     """Start the subscription and pay its first invoice, unless it begins with a trial.
 
+    A bank debit leaves the subscription incomplete and the invoice open until it ends.
+
     Raises:
         StripeError: If the bank declines.
     """
     trial_days = session["_subscription_data"].get("trial_period_days", 0)
     due = 0 if trial_days else session["amount_total"]
+    intent: StripeObject | None = None
     if due:
         intent = intents.new_intent(
-            account, amount=due, currency=session["currency"], customer=session["customer"]
+            account,
+            amount=due,
+            currency=session["currency"],
+            customer=session["customer"],
+            payment_method_types=session["payment_method_types"],
+            setup_future_usage="off_session",
+            _session=session["id"],
         )
         emulator.emit(account, "payment_intent.created", intent)
         intents.confirm(emulator, account, intent, method)
     subscription = _new_subscription(account, session, method, trial_days)
+    paid = intent is None or intent["status"] == "succeeded"
+    if not paid:
+        subscription["status"] = "incomplete"
+        until = subscription["created"] + FIRST_PAYMENT_WITHIN_S
+        emulator.schedule.add(until, "expire_subscription", account.id, subscription["id"])
     invoice = account.add(new_invoice(account, session, subscription, due))
     subscription["latest_invoice"] = invoice["id"]
     account.add(subscription)
-    session |= {
-        "subscription": subscription["id"],
-        "invoice": invoice["id"],
-        "payment_status": "paid" if due else "no_payment_required",
-    }
+    session |= {"subscription": subscription["id"], "invoice": invoice["id"]}
+    session["payment_status"] = "no_payment_required"
+    if intent is not None:
+        add_payment(account, invoice, intent)
+        session["payment_status"] = "paid" if paid else "unpaid"
     emulator.emit(account, "customer.subscription.created", subscription)
-    for event_type in ("invoice.created", "invoice.finalized", "invoice.paid"):
+    for event_type in ("invoice.created", "invoice.finalized"):
         emulator.emit(account, event_type, invoice)
+    if paid:
+        mark_paid(emulator, account, invoice)
+
+
+def first_payment_succeeded(emulator: Emulator, account: Account, intent: StripeObject) -> None:
+    """The intent behind a first invoice succeeded later: the subscription begins."""
+    invoice = account.get("invoice", intent["_invoice"])
+    mark_paid(emulator, account, invoice)
+    subscription = _of_invoice(account, invoice)
+    previous = {"status": subscription["status"]}
+    subscription["status"] = "active"
+    emulator.emit(account, "customer.subscription.updated", subscription, previous)
+
+
+def first_payment_failed(emulator: Emulator, account: Account, intent: StripeObject) -> None:
+    """The intent behind a first invoice failed: it may be tried again within 23 hours in all."""
+    invoice = account.get("invoice", intent["_invoice"])
+    emulator.emit(account, "invoice.payment_failed", invoice)
+    subscription = _of_invoice(account, invoice)
+    if now() >= subscription["created"] + FIRST_PAYMENT_WITHIN_S:
+        _expire(emulator, account, subscription["id"])
+
+
+def _of_invoice(account: Account, invoice: StripeObject) -> StripeObject:
+    parent = invoice["parent"]["subscription_details"]
+    return account.get("subscription", parent["subscription"])
+
+
+def _expire(emulator: Emulator, account: Account, subscription_id: str) -> None:
+    """Give an incomplete subscription up, unless its payment is still under way."""
+    subscription = account.get("subscription", subscription_id)
+    invoice = account.get("invoice", subscription["latest_invoice"])
+    intent = find_intent(account, invoice)
+    if subscription["status"] != "incomplete" or (intent and intent["status"] == "processing"):
+        return
+    void(emulator, account, invoice)
+    subscription |= {"status": "incomplete_expired", "ended_at": now()}
+    previous = {"status": "incomplete", "ended_at": None}
+    emulator.emit(account, "customer.subscription.updated", subscription, previous)
+
+
+SCHEDULED_ACTIONS["expire_subscription"] = _expire
 
 
 def complete_setup(

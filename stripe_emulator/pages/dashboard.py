@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..checkout.completion import find_intent
 from ..deliveries import Mode
 from ..emulator import Emulator
 from ..ids import now
@@ -75,7 +76,8 @@ class DashboardPages:
     def _session(self, account_id: str, session: StripeObject) -> dict[str, Any]:
         """A row: the session and what can be done with it now."""
         account = self._emulator.store.account(account_id)
-        intent = account.find(session["payment_intent"] or "")
+        intent = find_intent(account, session)
+        intent_id = intent["id"] if intent is not None else ""
         charge = account.find((intent or {}).get("latest_charge") or "")
         paid = charge is not None and charge["paid"]
         return {
@@ -91,12 +93,12 @@ class DashboardPages:
             "disputes": [
                 dispute
                 for dispute in account.newest_first("dispute")
-                if dispute["payment_intent"] == session["payment_intent"]
+                if dispute["payment_intent"] == intent_id
             ],
             "refunds": [
                 refund
                 for refund in account.newest_first("refund")
-                if refund["payment_intent"] == session["payment_intent"]
+                if refund["payment_intent"] == intent_id
             ],
         }
 
