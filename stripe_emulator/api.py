@@ -134,7 +134,7 @@ class Api:
         require_depth(params.get("expand", []))
         return Call(
             emulator=self._emulator,
-            account=self._emulator.store.account(account_id),
+            account=self._emulator.account(account_id),
             params=params,
             path=path,
             base_url=base_url(self._emulator.config, request),

@@ -6,6 +6,7 @@ from typing import Final
 
 import httpx
 
+from .accounts import new_account
 from .clock import Clock
 from .config import EmulatorConfig
 from .deliveries import Deliveries
@@ -57,6 +58,12 @@ class Emulator:
                 timeout=ANSWER_TIMEOUT_S, trust_env=False, follow_redirects=False
             )
         return self._client
+
+    def account(self, account_id: str) -> Account:
+        """The account of this ID; a connected one comes into being when it is first named."""
+        if self.store.platform.find(account_id) is None:
+            self.store.platform.add(new_account(account_id))
+        return self.store.account(account_id)
 
     def emit(
         self,

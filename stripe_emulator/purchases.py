@@ -16,7 +16,7 @@ from .payments.methods import (
     new_card,
 )
 from .samples import SHIPPING_COUNTRIES
-from .store import Account, StripeObject
+from .store import PLATFORM_ACCOUNT, Account, StripeObject
 
 DEFAULT_ADDRESS: Final = {
     "city": "San Francisco",
@@ -102,12 +102,13 @@ def purchase(
 ) -> StripeObject:
     """Create a session over the line items and pay it at once; answers the session.
 
-    `order["session"]` may hold further parameters of the session.
+    `order["session"]` may hold further parameters of the session, and `order["account"]` the
+    connected account that sells.
 
     Raises:
         StripeError: As creating and paying do.
     """
-    account = emulator.store.platform
+    account = emulator.account(order.get("account") or PLATFORM_ACCOUNT)
     params: dict[str, Any] = {
         "mode": "payment",
         "line_items": line_items,

@@ -2,6 +2,7 @@
 
 from ..operations import OPERATIONS
 from . import (
+    accounts,
     coupons,
     customers,
     disputes,
@@ -22,6 +23,7 @@ from . import (
 
 __all__ = [
     "OPERATIONS",
+    "accounts",
     "coupons",
     "customers",
     "disputes",

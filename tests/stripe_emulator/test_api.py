@@ -7,7 +7,8 @@ import httpx
 import pytest
 import stripe
 
-from .conftest import API_KEY, Control, Shop
+from .conftest import API_KEY, Control, Inbox, Shop
+from .sdk_schema import validate
 
 
 def post(base_url: str, path: str, body: str, **headers: str) -> httpx.Response:
@@ -299,6 +300,57 @@ def test_a_connected_account_has_its_own_objects(
     assert own.name == "x"
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.products.retrieve(product.id)
+
+
+def test_connected_accounts_are_those_that_were_named(
+    client: stripe.StripeClient, base_url: str
+) -> None:
+    assert client.v1.accounts.list().data == []
+    named = [f"acct_seller{n:02}" for n in range(12)]
+    for account in named:
+        client.v1.products.create({"name": "x"}, {"stripe_account": account})
+    listed = [one.id for one in client.v1.accounts.list({"limit": 5}).auto_paging_iter()]
+    assert listed == named[::-1]
+    assert list(client.v1.accounts.list({}, {"stripe_account": named[0]}).data) == []
+
+    own = client.v1.accounts.retrieve_current()
+    assert own.id not in listed
+    assert client.v1.accounts.retrieve(own.id).id == own.id
+    assert client.v1.accounts.retrieve(named[0]).id == named[0]
+    current = client.v1.accounts.retrieve_current({}, {"stripe_account": named[0]})
+    assert current.id == named[0]
+    for account in (own.id, named[0]):
+        path = f"{base_url}/v1/accounts/{account}"
+        validate(httpx.get(path, auth=(API_KEY, "")).json())
+    with pytest.raises(stripe.PermissionError) as refused:
+        client.v1.accounts.retrieve("acct_unknown")
+    assert refused.value.error is not None
+    assert refused.value.error.code == "account_invalid"
+
+
+async def test_a_connected_account_sells(
+    client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    at_seller: Any = {"stripe_account": "acct_seller"}
+    endpoint = client.v1.webhook_endpoints.create(
+        {"url": inbox.url, "enabled_events": ["checkout.session.completed"], "connect": True}
+    )
+    price = client.v1.prices.create(
+        {"currency": "usd", "unit_amount": 500, "product_data": {"name": "x"}}, at_seller
+    )
+    items: Any = [{"price": price.id, "quantity": 1}]
+    bought = await control.post("/purchases", count=2, line_items=items, account="acct_seller")
+    session = client.v1.checkout.sessions.create(
+        {"mode": "payment", "line_items": items, "success_url": "https://example.com"}, at_seller
+    )
+    await control.post(f"/sessions/{session.id}/pay")
+    for session_id in (*bought["sessions"], session.id):
+        paid = client.v1.checkout.sessions.retrieve(session_id, {}, at_seller)
+        assert paid.payment_status == "paid"
+    received = await inbox.wait_for_any(count=3)
+    assert {one.event(str(endpoint.secret)).account for one in received} == {"acct_seller"}
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.checkout.sessions.retrieve(session.id)
 
 
 def test_pages_go_forward_and_back_from_a_cursor(client: stripe.StripeClient) -> None:
