@@ -21,11 +21,13 @@ from activities.access import AccessActivities
 from activities.interceptor import ErrorTranslator
 from activities.mails import MailActivities
 from activities.orders import OrderActivities
+from activities.reconciliation import Reconciler, ReconciliationActivities
 from activities.shipments import ShipmentActivities
 from adapters.http_carrier import HttpCarrier
 from adapters.smtp_mailer import SmtpMailer
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
+from adapters.stripe_feed import StripeFeed
 from database.engine import Database
 from database.migrate import newest_revision
 from domain.catalog import Catalog, CatalogError, parse_catalog
@@ -33,9 +35,11 @@ from domain.errors import TransientError
 from emails.render import Renderer
 from logs import log_to_stderr
 from settings import Settings, load
-from workflows.client import connect
+from workflows.client import Fulfillments, connect
 from workflows.fulfill_checkout import FulfillCheckout
 from workflows.fulfillment import KINDS
+from workflows.reconcile import ReconcileCheckouts
+from workflows.schedule import ensure_schedule
 
 logger = logging.getLogger("worker")
 
@@ -110,11 +114,18 @@ async def assembled_worker(
             Renderer(settings.public_url),
             mail_domain=urlsplit(settings.public_url).hostname or "localhost",
         )
+        reconciliation = ReconciliationActivities(
+            Reconciler(
+                database, StripeFeed(stripe), Fulfillments(client, settings.temporal_task_queue)
+            ),
+            database,
+            settings.stripe_connect_accounts,
+        )
         await _wait_for_schema(database)
         yield Worker(
             client,
             task_queue=settings.temporal_task_queue,
-            workflows=[FulfillCheckout],
+            workflows=[FulfillCheckout, ReconcileCheckouts],
             activities=[
                 orders.sync_order,
                 orders.record_step,
@@ -125,6 +136,10 @@ async def assembled_worker(
                 shipments.reserve_stock,
                 mails.send_receipt,
                 mails.send_payment_failed,
+                reconciliation.begin_sweep,
+                reconciliation.sweep_page,
+                reconciliation.resume_orders,
+                reconciliation.end_sweep,
             ],
             interceptors=[ErrorTranslator()],
             workflow_runner=runner or UnsandboxedWorkflowRunner(),
@@ -168,6 +183,7 @@ async def _serve(settings: Settings, catalog: Catalog) -> None:
         loop.add_signal_handler(stop, serving.cancel if serving else loop.stop)
     client = await _connect_patiently(settings)
     async with assembled_worker(settings, client, catalog) as worker, worker:
+        await ensure_schedule(client, settings.temporal_task_queue)
         logger.info("listening on task queue %s", settings.temporal_task_queue)
         await asyncio.Event().wait()
 

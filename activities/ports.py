@@ -1,9 +1,11 @@
 """What activities need of the outside world; `adapters` implements it, `worker.py` chooses."""
 
+from datetime import datetime
 from typing import Protocol
 
 from domain.checkout import CheckoutSession
 from domain.mail import Email
+from domain.reconciliation import SoldPage
 from domain.shipping import BookedShipment, ShipmentRequest
 
 
@@ -21,6 +23,47 @@ class CheckoutSessions(Protocol):
             SessionUnknownError: Stripe knows no such session.
             PermanentError: Stripe refuses the request.
             TransientError: Stripe cannot answer now.
+        """
+
+
+class SalesFeed(Protocol):
+    """What Stripe has sold, page by page, the newest first.
+
+    `account` is a connected account, None our own; `after` is the `last` of the page before.
+    Every method raises PermanentError when Stripe refuses, TransientError when it cannot answer.
+    """
+
+    async def completed(self, account: str | None, since: datetime, after: str | None) -> SoldPage:
+        """Completed sessions that were created since then."""
+
+    async def undelivered(
+        self, account: str | None, since: datetime, after: str | None
+    ) -> SoldPage:
+        """The sessions of events since then that some webhook endpoint has not taken."""
+
+    async def accounts(self) -> list[str]:
+        """All connected accounts."""
+
+
+class Fulfillments(Protocol):
+    """Starts and wakes the workflows of sessions."""
+
+    async def ensure(
+        self, session_id: str, *, account: str | None, wake: bool = False, reopen: bool = False
+    ) -> bool:
+        """Makes sure that a session's workflow runs, unless it has ended.
+
+        Args:
+            session_id: Which session.
+            account: The connected account that it belongs to; None for our own.
+            wake: Whether a workflow that waits for the payment is to look at once.
+            reopen: Whether to look again at an order that ended unfulfilled.
+
+        Returns:
+            Whether it runs now; False when it has ended.
+
+        Raises:
+            TransientError: Temporal did not accept it.
         """
 
 

@@ -52,7 +52,7 @@ class Fulfillments:
         *,
         account: str | None = None,
         reopen: bool = False,
-    ) -> None:
+    ) -> bool:
         """Makes sure that a session is being fulfilled, or was.
 
         Returns once the Temporal server has stored it durably; no worker need be alive. With
@@ -66,6 +66,9 @@ class Fulfillments:
             account: The connected account that it belongs to; None for our own.
             reopen: Whether to look again at an order that ended unfulfilled.
 
+        Returns:
+            Whether it runs now; False when it has ended.
+
         Raises:
             TransientError: The Temporal server did not accept it in time.
         """
@@ -76,13 +79,22 @@ class Fulfillments:
                     await self._start(request, event, WorkflowIDReusePolicy.REJECT_DUPLICATE)
                 except WorkflowAlreadyStartedError:
                     ended = await self.result(session_id) if reopen else None
-                    if ended is not None and ended.state is not OrderState.FULFILLED:
-                        # The order's rows keep anything from being delivered twice.
-                        await self._start(request, event, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+                    if ended is None or ended.state is OrderState.FULFILLED:
+                        return False
+                    # The order's rows keep anything from being delivered twice.
+                    await self._start(request, event, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+                return True
         except (*_UNAVAILABLE, TimeoutError) as error:
             raise TransientError(
                 "temporal_unavailable", f"Temporal did not accept: {type(error).__name__}"
             ) from error
+
+    async def ensure(
+        self, session_id: str, *, account: str | None, wake: bool = False, reopen: bool = False
+    ) -> bool:
+        """See `activities.ports.Fulfillments`."""
+        event = CheckoutEvent(id="none", type="reconciliation") if wake else None
+        return await self.trigger(session_id, event, account=account, reopen=reopen)
 
     async def _start(
         self,

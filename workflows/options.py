@@ -57,6 +57,17 @@ MAIL = StepOptions(
 )
 """Each step's give-up time is far beyond a usual outage of the other side."""
 
+SWEEP_EVERY = timedelta(minutes=15)
+SWEEP_LIMIT = timedelta(hours=6)
+"""The most that one sweep may take; the next goes on where the last complete one ended."""
+SWEEP = StepOptions(
+    # A page of a hundred is started within five seconds, unless Temporal is slow to accept.
+    timeout=timedelta(minutes=10),
+    give_up_after=timedelta(hours=1),
+    local_timeout=timedelta(0),
+)
+SWEEP_HEARTBEAT = timedelta(minutes=1)
+
 RECEIPT_PATIENCE = timedelta(minutes=10)
 """How long a receipt waits for deliveries that are being retried, to tell of them too."""
 

@@ -3,10 +3,6 @@
 import asyncio
 from functools import partial
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.service import RPCError
-
 from domain.orders import OrderState
 from tests.harness.shop import ACCESS, shipment
 from tests.harness.world import World, eventually
@@ -96,7 +92,7 @@ async def test_a_deleted_workflow_does_not_deliver_again(world: World) -> None:
         session_id = await world.shop.buy(ACCESS, shipment(sku))
         first = await world.result(session_id)
         event_id = await world.shop.completed_event(session_id)
-        await _delete_workflow(world, session_id)
+        await world.delete_workflow(session_id)
 
         page = await world.api.get("/after-checkout", params={"session_id": session_id})
         assert ACCESS["access_url"] in page.text
@@ -105,20 +101,3 @@ async def test_a_deleted_workflow_does_not_deliver_again(world: World) -> None:
     assert again.state is OrderState.FULFILLED
     assert again.fulfillments == first.fulfillments
     await _assert_delivered_once(world, session_id, sku)
-
-
-async def _delete_workflow(world: World, session_id: str) -> None:
-    await world.client.workflow_service.delete_workflow_execution(
-        DeleteWorkflowExecutionRequest(
-            namespace="default", workflow_execution=WorkflowExecution(workflow_id=session_id)
-        )
-    )
-
-    async def gone() -> bool | None:
-        try:
-            await world.workflow(session_id).describe()
-        except RPCError:
-            return True
-        return None
-
-    await eventually(gone)

@@ -4,7 +4,7 @@ a real Temporal server; workers start and stop as the test says."""
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,8 @@ from uuid import uuid4
 import httpx
 import pytest
 from sqlalchemy import text
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
@@ -33,6 +35,7 @@ from tests.harness.shop import Shop
 from worker import assembled_worker, read_catalog
 from workflows.client import Fulfillments
 from workflows.contract import FulfillmentResult, OperatorDecision, StepView
+from workflows.reconcile import ReconcileCheckouts, SweepReport
 
 T = TypeVar("T")
 
@@ -64,6 +67,10 @@ class World:
     def fulfillments(self) -> Fulfillments:
         return Fulfillments(self.client, self.settings.temporal_task_queue)
 
+    def with_settings(self, **changes: Any) -> "World":
+        """The same world, whose workers run with other settings."""
+        return replace(self, settings=self.settings.model_copy(update=changes))
+
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
         """Runs a worker, inside Temporal's sandbox, for as long as the block."""
@@ -75,6 +82,14 @@ class World:
 
     def workflow(self, session_id: str) -> WorkflowHandle[Any, FulfillmentResult]:
         return self.client.get_workflow_handle(session_id, result_type=FulfillmentResult)
+
+    async def sweep(self) -> SweepReport:
+        """Runs one sweep of reconciliation, as the schedule does."""
+        queue = self.settings.temporal_task_queue
+        report: SweepReport = await self.client.execute_workflow(
+            ReconcileCheckouts.run, id=f"sweep-{uuid4().hex}", task_queue=queue
+        )
+        return report
 
     async def result(self, session_id: str) -> FulfillmentResult:
         """Waits for the order's end."""
@@ -131,6 +146,24 @@ class World:
         """Sends an operator's update."""
         decision = OperatorDecision(step=step, by="ops@example.com", reason=reason)
         await self.workflow(session_id).execute_update(update, decision, result_type=StepView)
+
+    async def delete_workflow(self, session_id: str) -> None:
+        """Makes Temporal forget a workflow, as it does when its retention has passed."""
+        await self.client.workflow_service.delete_workflow_execution(
+            DeleteWorkflowExecutionRequest(
+                namespace=self.settings.temporal_namespace,
+                workflow_execution=WorkflowExecution(workflow_id=session_id),
+            )
+        )
+
+        async def gone() -> bool | None:
+            try:
+                await self.workflow(session_id).describe()
+            except RPCError:
+                return True
+            return None
+
+        await eventually(gone)
 
     async def refused(self, session_id: str, update: str, step: str) -> str:
         """Sends an operator's update that is to be refused; returns why it was."""
@@ -213,6 +246,8 @@ async def open_world(
         ports["api"]: create_app(settings),
     }
     async with serving(apps), attached_world(settings, client, url["inbox"]) as world:
+        # The database is the whole run's; to reconciliation each world is a new beginning.
+        await world.execute("DELETE FROM sweeps")
         yield world
 
 

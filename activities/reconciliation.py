@@ -1,0 +1,273 @@
+"""Reconciliation: finds what Stripe sold and no event told of, and orders without a workflow.
+
+`Reconciler` does the work, for the scheduled workflow through `ReconciliationActivities` and for
+the command `backfill`.
+"""
+
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import activity
+
+from activities.ports import Fulfillments, SalesFeed
+from database import sweeps
+from database.engine import Database
+from database.orders import read_open, read_states
+from domain.errors import PermanentError
+from domain.ids import ALL_ACCOUNTS, is_checkout_session_id
+from domain.reconciliation import Action, Finding, SoldPage, SoldSession, action_for
+
+STARTS_PER_S = 20
+"""Each workflow asks Stripe at once; test mode takes 25 reads a second, live mode 100."""
+SESSIONS_OVERLAP = timedelta(hours=25)
+"""Stripe lists sessions by their creation, and one can be paid for a day after it."""
+EVENTS_OVERLAP = timedelta(hours=1)
+"""For clocks that differ, and what Stripe lists late."""
+QUIET = timedelta(minutes=10)
+"""An open order that has not changed for so long may have lost its workflow."""
+OPEN_ORDERS_PAGE = 500
+
+
+class Feed(StrEnum):
+    """What is compared with our orders."""
+
+    SESSIONS = "sessions"
+    EVENTS = "events"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class SweepTarget(_Model):
+    """One account to sweep.
+
+    Attributes:
+        account: A connected account; None for our own.
+        sessions_since: From when on sessions are listed.
+        events_since: From when on events are listed.
+        until: When the sweep began.
+    """
+
+    account: str | None
+    sessions_since: datetime
+    events_since: datetime
+    until: datetime
+
+
+class SweepPlan(_Model):
+    """All accounts to sweep."""
+
+    targets: tuple[SweepTarget, ...]
+
+
+class SweepPageInput(_Model):
+    """One page of a list at Stripe; `after` is where the page before ended."""
+
+    target: SweepTarget
+    feed: Feed
+    after: str | None = None
+
+
+class SweepPageResult(_Model):
+    """What a page held, and what was done.
+
+    Attributes:
+        seen: How many entries it had.
+        done: What was done, by session ID.
+        failed: Why nothing could be done, by session ID.
+        unreadable: How many entries name no session.
+        last: The cursor of the next page; None at the end.
+    """
+
+    seen: int
+    done: dict[str, Action] = {}
+    failed: dict[str, str] = {}
+    unreadable: int = 0
+    last: str | None = None
+
+
+class ResumeOrdersInput(_Model):
+    """A page of open orders; `after` is where the page before ended."""
+
+    after: str = ""
+
+
+class ResumeOrdersResult(_Model):
+    """Open orders that were looked at.
+
+    Attributes:
+        seen: How many.
+        stranded: Those whose workflow ended all the same: somebody canceled or terminated it.
+        last: The cursor of the next page; None at the end.
+    """
+
+    seen: int
+    stranded: tuple[str, ...] = ()
+    last: str | None = None
+
+
+class Reconciler:
+    """Compares Stripe's lists with the recorded orders, and pushes what needs it.
+
+    Args:
+        database: Where orders are recorded.
+        feed: What Stripe has sold.
+        fulfillments: Starts and wakes workflows.
+    """
+
+    def __init__(self, database: Database, feed: SalesFeed, fulfillments: Fulfillments) -> None:
+        self._database = database
+        self._feed = feed
+        self._fulfillments = fulfillments
+
+    async def sold_page(
+        self, feed: Feed, account: str | None, since: datetime, after: str | None
+    ) -> SoldPage:
+        """One page of what Stripe lists, newest first."""
+        listed = self._feed.completed if feed is Feed.SESSIONS else self._feed.undelivered
+        return await listed(account, since, after)
+
+    async def compare(
+        self, sessions: Collection[SoldSession], account: str | None
+    ) -> list[Finding]:
+        """What is to be done about each session."""
+        async with self._database.transaction() as connection:
+            states = await read_states(connection, [session.id for session in sessions])
+        return [
+            Finding(
+                session=session,
+                account=account,
+                state=states.get(session.id),
+                action=action_for(states.get(session.id), session.payment),
+            )
+            for session in sessions
+        ]
+
+    async def act(self, finding: Finding) -> None:
+        """Does what is to be done about a session, and rests as long as Stripe's limits ask.
+
+        Raises:
+            PermanentError: Its ID has no form that a workflow could have.
+            TransientError: Temporal did not accept it.
+        """
+        if not is_checkout_session_id(finding.session.id):
+            raise PermanentError("session_id_invalid", "not a Checkout Session ID")
+        await self._fulfillments.ensure(
+            finding.session.id,
+            account=finding.account,
+            wake=finding.action is Action.WAKE,
+            reopen=finding.action is Action.REOPEN,
+        )
+        await asyncio.sleep(1 / STARTS_PER_S)
+
+    async def resume(self, after: str) -> ResumeOrdersResult:
+        """Makes sure that open orders which have been quiet for a while have a workflow.
+
+        Raises:
+            TransientError: Temporal or the database cannot answer.
+        """
+        async with self._database.transaction() as connection:
+            orders = await read_open(connection, after, QUIET, OPEN_ORDERS_PAGE)
+        stranded = [
+            order.session_id
+            for order in orders
+            if not await self._fulfillments.ensure(order.session_id, account=order.account)
+        ]
+        return ResumeOrdersResult(
+            seen=len(orders),
+            stranded=tuple(stranded),
+            last=orders[-1].session_id if len(orders) == OPEN_ORDERS_PAGE else None,
+        )
+
+    async def accounts(self, connected: Collection[str]) -> list[str | None]:
+        """Our own account and the connected ones, all of them where that is asked for."""
+        named = await self._feed.accounts() if ALL_ACCOUNTS in connected else list(connected)
+        return [None, *named]
+
+
+class ReconciliationActivities:
+    """The steps of a sweep.
+
+    Args:
+        reconciler: Does the work.
+        database: Where it is noted how far sweeps have come.
+        connect_accounts: The connected accounts whose sessions are ours, or `*` for all.
+    """
+
+    def __init__(
+        self, reconciler: Reconciler, database: Database, connect_accounts: Collection[str]
+    ) -> None:
+        self._reconciler = reconciler
+        self._database = database
+        self._connect_accounts = connect_accounts
+
+    @activity.defn
+    async def begin_sweep(self) -> SweepPlan:
+        """Tells which accounts to sweep, and from when on.
+
+        The first sweep of an account only notes that we are here from now on: what was sold
+        before, somebody else may have fulfilled; the command `backfill` takes it on.
+        """
+        # Whole seconds, as Stripe's own times.
+        now = datetime.now(UTC).replace(microsecond=0)
+        targets = []
+        for account in await self._reconciler.accounts(self._connect_accounts):
+            async with self._database.transaction() as connection:
+                sweep = await sweeps.begin(connection, account, now)
+            targets.append(
+                SweepTarget(
+                    account=account,
+                    sessions_since=max(sweep.began_at, sweep.swept_until - SESSIONS_OVERLAP),
+                    events_since=max(sweep.began_at, sweep.swept_until - EVENTS_OVERLAP),
+                    until=now,
+                )
+            )
+        return SweepPlan(targets=tuple(targets))
+
+    @activity.defn
+    async def sweep_page(self, request: SweepPageInput) -> SweepPageResult:
+        """Compares one page of a list with our orders, and pushes what needs it."""
+        target = request.target
+        since = target.sessions_since if request.feed is Feed.SESSIONS else target.events_since
+        page = await self._reconciler.sold_page(request.feed, target.account, since, request.after)
+        done, failed = {}, {}
+        for finding in await self._reconciler.compare(page.sessions, target.account):
+            if finding.action is Action.NOTHING:
+                continue
+            session_id = finding.session.id
+            activity.heartbeat(session_id)
+            try:
+                await self._reconciler.act(finding)
+            except PermanentError as error:
+                activity.logger.error("session %s is left out: %s", session_id, error.message)  # noqa: TRY400 - no defect
+                failed[session_id] = error.code
+            else:
+                activity.logger.warning("session %s: no event told, %s", session_id, finding.action)
+                done[session_id] = finding.action
+        return SweepPageResult(
+            seen=len(page.sessions) + page.unreadable,
+            done=done,
+            failed=failed,
+            unreadable=page.unreadable,
+            last=page.last,
+        )
+
+    @activity.defn
+    async def resume_orders(self, request: ResumeOrdersInput) -> ResumeOrdersResult:
+        """Starts the workflows of open orders that have lost theirs."""
+        result = await self._reconciler.resume(request.after)
+        for session_id in result.stranded:
+            activity.logger.error(
+                "order %s is open, yet its workflow was ended: reset the workflow", session_id
+            )
+        return result
+
+    @activity.defn
+    async def end_sweep(self, target: SweepTarget) -> None:
+        """Notes that an account is swept."""
+        async with self._database.transaction() as connection:
+            await sweeps.end(connection, target.account, target.until)

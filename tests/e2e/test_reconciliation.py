@@ -1,0 +1,224 @@
+"""Orders are fulfilled although no event tells of them, and none is forgotten."""
+
+import asyncio
+from datetime import timedelta
+
+import stripe
+
+from domain.orders import OrderState
+from domain.reconciliation import Action
+from local.ports import free_port
+from tests.harness.shop import ACCESS, shipment
+from tests.harness.world import World, eventually
+from workflows.schedule import ensure_schedule, schedule_id
+
+ORDERS = 200
+HOUR_S = 3600
+
+
+async def _break_endpoint(world: World) -> None:
+    """Moves Stripe's webhook endpoint to where nobody listens."""
+    endpoints = await world.shop.stripe.v1.webhook_endpoints.list_async()
+    await world.shop.stripe.v1.webhook_endpoints.update_async(
+        endpoints.data[0].id, {"url": f"http://127.0.0.1:{free_port()}/webhook"}
+    )
+
+
+async def _buy_many(world: World, count: int, over_s: int, *metadata: dict[str, str]) -> list[str]:
+    """Sells one after the other, evenly over a time."""
+    prices = [await world.shop.price(each) for each in metadata]
+    body = {
+        "line_items": [{"price": price, "quantity": 1} for price in prices],
+        "session": {"shipping_address_collection": {"allowed_countries": ["US"]}},
+    }
+    sold: list[str] = []
+    for _ in range(count):
+        sold += (await world.shop.control("POST", "/purchases", body))["sessions"]
+        await world.shop.control("POST", "/clock", {"advance_s": over_s / count})
+    return sold
+
+
+async def test_an_endpoint_that_is_down_for_an_hour_loses_no_order(world: World) -> None:
+    """The drill: 200 sessions are paid, none is told of, each is fulfilled once."""
+    sku = await world.new_sku(on_hand=ORDERS)
+    async with world.worker():
+        assert (await world.sweep()).seen == 0
+        await _break_endpoint(world)
+        metadata = {**shipment(sku), "fulfillment": "access,shipment", **_access_keys()}
+        session_ids = await _buy_many(world, ORDERS, HOUR_S, metadata)
+        assert len(session_ids) == ORDERS
+
+        report = await world.sweep()
+        assert report.done == dict.fromkeys(session_ids, Action.START)
+        results = await asyncio.gather(*(world.result(each) for each in session_ids))
+        assert {result.state for result in results} == {OrderState.FULFILLED}
+
+        assert (await world.sweep()).done == {}
+    parcels = (await world.carrier.get("/shipments")).json()["shipments"]
+    assert sorted(parcel["reference"].split(":")[0] for parcel in parcels) == sorted(session_ids)
+    assert len(await world.mails()) == ORDERS
+    assert await world.stock(sku) == 0
+    webhooks = [each["state"] for each in await world.shop.delivered()]
+    assert webhooks
+    assert "succeeded" not in webhooks
+
+
+def _access_keys() -> dict[str, str]:
+    return {key: value for key, value in ACCESS.items() if key.startswith("access_")}
+
+
+async def test_what_was_sold_before_the_first_sweep_is_left_alone(world: World) -> None:
+    await world.shop.deliveries("drop")
+    old = await world.shop.buy(ACCESS)
+    # A second, since Stripe's times have no smaller unit.
+    await asyncio.sleep(1.1)
+    async with world.worker():
+        assert (await world.sweep()).done == {}
+        new = await world.shop.buy(ACCESS)
+        assert (await world.sweep()).done == {new: Action.START}
+    assert await world.order_or_none(old) is None
+
+
+async def test_one_bad_session_stops_no_other(world: World) -> None:
+    await world.shop.deliveries("drop")
+    async with world.worker():
+        await world.sweep()
+        bad = await world.shop.buy(ACCESS)
+        good = await world.shop.buy(ACCESS)
+        await world.shop.control("POST", "/faults", {"path": bad, "method": "GET", "status": 400})
+        report = await world.sweep()
+        assert set(report.done) == {bad, good}
+        assert (await world.result(good)).state is OrderState.FULFILLED
+        # It is not lost either: an operator sees it.
+        assert "stripe_refused" in str((await world.step_in(bad, "action_required")).error)
+
+
+async def test_a_sweep_waits_out_a_rate_limit(world: World) -> None:
+    await world.shop.deliveries("drop")
+    async with world.worker():
+        await world.sweep()
+        session_id = await world.shop.buy(ACCESS)
+        limit = {"path": "/v1/events", "status": 429, "headers": {"Retry-After": "1"}, "count": 2}
+        await world.shop.control("POST", "/faults", limit)
+        assert (await world.sweep()).done == {session_id: Action.START}
+
+
+async def test_a_success_that_no_event_told_wakes_the_order(world: World) -> None:
+    async with world.worker():
+        await world.sweep()
+        session_id = await _buy_delayed(world)
+        await _break_endpoint(world)
+        await world.shop.settle(session_id)
+        assert (await world.sweep()).done == {session_id: Action.WAKE}
+        assert (await world.result(session_id)).state is OrderState.FULFILLED
+
+
+async def test_a_later_attempt_that_no_event_told_opens_the_order_again(world: World) -> None:
+    async with world.worker():
+        await world.sweep()
+        session_id = await _buy_delayed(world)
+        await world.shop.fail(session_id)
+        assert (await world.result(session_id)).state is OrderState.PAYMENT_FAILED
+        await world.shop.deliveries("drop")
+        await world.shop.settle(session_id)
+        assert (await world.sweep()).done == {session_id: Action.REOPEN}
+
+        async def fulfilled() -> bool | None:
+            return (await world.order(session_id)).state is OrderState.FULFILLED or None
+
+        await eventually(fulfilled)
+    assert sorted(mail["subject"].split(" (")[0] for mail in await world.mails()) == [
+        "Your order is confirmed",
+        "Your payment did not go through",
+    ]
+
+
+async def test_an_order_whose_workflow_is_gone_is_taken_up_again(world: World) -> None:
+    async with world.worker():
+        await world.sweep()
+        session_id = await _buy_delayed(world)
+    await world.delete_workflow(session_id)
+    await _let_rest(world, session_id)
+    async with world.worker():
+        await world.sweep()
+        await world.shop.settle(session_id)
+        assert (await world.result(session_id)).state is OrderState.FULFILLED
+    assert len(await world.mails()) == 1
+
+
+async def test_an_order_whose_workflow_was_terminated_is_told_of(world: World) -> None:
+    async with world.worker():
+        session_id = await _buy_delayed(world)
+        await world.workflow(session_id).terminate("by hand")
+        await _let_rest(world, session_id)
+        report = await world.sweep()
+    assert session_id in report.stranded
+
+
+async def test_connected_accounts_are_swept_too(world: World) -> None:
+    connected = world.with_settings(stripe_connect_accounts=("acct_1ConnectedShop",))
+    account: stripe.RequestOptions = {"stripe_account": "acct_1ConnectedShop"}
+    async with connected.worker():
+        await connected.sweep()
+        price = await world.shop.stripe.v1.prices.create_async(
+            {
+                "currency": "usd",
+                "unit_amount": 500,
+                "product_data": {"name": "Theirs", "metadata": ACCESS},
+            },
+            account,
+        )
+        session = await world.shop.stripe.v1.checkout.sessions.create_async(
+            {
+                "mode": "payment",
+                "line_items": [{"price": price.id, "quantity": 1}],
+                "success_url": "http://127.0.0.1/after",
+            },
+            account,
+        )
+        await world.shop.pay(session.id)
+        assert (await connected.sweep()).done == {session.id: Action.START}
+        assert (await world.result(session.id)).state is OrderState.FULFILLED
+    assert (await world.order(session.id)).account == "acct_1ConnectedShop"
+
+
+async def test_the_schedule_is_made_once_and_sweeps(world: World) -> None:
+    queue = world.settings.temporal_task_queue
+    await world.shop.deliveries("drop")
+    async with world.worker():
+        await ensure_schedule(world.client, queue)
+        await ensure_schedule(world.client, queue)
+        handle = world.client.get_schedule_handle(schedule_id(queue))
+
+        async def ran(times: int) -> bool | None:
+            info = (await handle.describe()).info
+            return True if info.num_actions >= times and not info.running_actions else None
+
+        await eventually(lambda: ran(1))
+        session_id = await world.shop.buy(ACCESS)
+        await handle.trigger()
+        assert (await world.result(session_id)).state is OrderState.FULFILLED
+        description = await handle.describe()
+    assert description.schedule.spec.intervals[0].every == timedelta(minutes=15)
+    await handle.delete()
+
+
+async def _buy_delayed(world: World) -> str:
+    price = await world.shop.price(ACCESS, currency="eur")
+    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
+    await world.shop.pay(session_id, "bank_debit")
+
+    async def recorded() -> bool | None:
+        order = await world.order_or_none(session_id)
+        return True if order and order.state is OrderState.AWAITING_PAYMENT else None
+
+    await eventually(recorded)
+    return session_id
+
+
+async def _let_rest(world: World, session_id: str) -> None:
+    """As if nothing had happened to an order for an hour."""
+    await world.execute(
+        "UPDATE orders SET updated_at = now() - interval '1 hour' "  # noqa: S608 - our own ID
+        f"WHERE session_id = '{session_id}'"
+    )

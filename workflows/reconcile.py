@@ -1,0 +1,138 @@
+"""The workflow that looks, on a schedule, for what no event has told."""
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.reconciliation import (
+        Feed,
+        ReconciliationActivities,
+        ResumeOrdersInput,
+        SweepPageInput,
+        SweepTarget,
+    )
+    from domain.reconciliation import Action
+    from workflows import options
+
+WORKFLOW = "ReconcileCheckouts"
+_MOST_DETAILS = 200
+"""Lines: the details of a workflow hold 20 KB."""
+
+
+class SweepReport(BaseModel):
+    """What a sweep found.
+
+    Attributes:
+        seen: How many entries of Stripe's lists it compared.
+        done: What it did, by session ID.
+        failed: What it could not do and why, by session ID, or by account for a whole account.
+        unreadable: How many entries name no session.
+        open_orders: How many open orders it looked at.
+        stranded: Open orders whose workflow was ended: reset it, or skip its steps.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    seen: int = 0
+    done: dict[str, Action] = {}
+    failed: dict[str, str] = {}
+    unreadable: int = 0
+    open_orders: int = 0
+    stranded: tuple[str, ...] = ()
+
+
+@workflow.defn(name=WORKFLOW)
+class ReconcileCheckouts:
+    """One sweep: Stripe's undelivered events, its completed sessions, our open orders."""
+
+    def __init__(self) -> None:
+        self._report = SweepReport()
+
+    @workflow.run
+    async def run(self) -> SweepReport:
+        """Sweeps every account; what fails for one stops no other, and is swept again."""
+        plan = await workflow.execute_activity_method(
+            ReconciliationActivities.begin_sweep,
+            start_to_close_timeout=options.SWEEP.timeout,
+            schedule_to_close_timeout=options.SWEEP.give_up_after,
+            retry_policy=options.RETRY,
+        )
+        for target in plan.targets:
+            try:
+                await self._sweep(target)
+            except ActivityError as error:
+                self._add(failed={target.account or "own account": str(error.cause or error)})
+        await self._resume()
+        return self._report
+
+    async def _sweep(self, target: SweepTarget) -> None:
+        for feed in (Feed.EVENTS, Feed.SESSIONS):
+            after = None
+            while True:
+                page = await workflow.execute_activity_method(
+                    ReconciliationActivities.sweep_page,
+                    SweepPageInput(target=target, feed=feed, after=after),
+                    start_to_close_timeout=options.SWEEP.timeout,
+                    schedule_to_close_timeout=options.SWEEP.give_up_after,
+                    heartbeat_timeout=options.SWEEP_HEARTBEAT,
+                    retry_policy=options.RETRY,
+                    summary=f"{feed} of {target.account or 'our own account'}",
+                )
+                self._add(
+                    seen=page.seen, done=page.done, failed=page.failed, unreadable=page.unreadable
+                )
+                after = page.last
+                if after is None:
+                    break
+        await workflow.execute_activity_method(
+            ReconciliationActivities.end_sweep,
+            target,
+            start_to_close_timeout=options.DATABASE.timeout,
+            schedule_to_close_timeout=options.SWEEP.give_up_after,
+            retry_policy=options.RETRY,
+        )
+
+    async def _resume(self) -> None:
+        after: str | None = ""
+        while after is not None:
+            page = await workflow.execute_activity_method(
+                ReconciliationActivities.resume_orders,
+                ResumeOrdersInput(after=after),
+                start_to_close_timeout=options.SWEEP.timeout,
+                schedule_to_close_timeout=options.SWEEP.give_up_after,
+                retry_policy=options.RETRY,
+            )
+            self._add(open_orders=page.seen, stranded=page.stranded)
+            after = page.last
+
+    def _add(
+        self,
+        *,
+        seen: int = 0,
+        done: dict[str, Action] | None = None,
+        failed: dict[str, str] | None = None,
+        unreadable: int = 0,
+        open_orders: int = 0,
+        stranded: tuple[str, ...] = (),
+    ) -> None:
+        report = self._report
+        self._report = SweepReport(
+            seen=report.seen + seen,
+            done={**report.done, **(done or {})},
+            failed={**report.failed, **(failed or {})},
+            unreadable=report.unreadable + unreadable,
+            open_orders=report.open_orders + open_orders,
+            stranded=report.stranded + stranded,
+        )
+        workflow.set_current_details(_details(self._report))
+
+
+def _details(report: SweepReport) -> str:
+    lines = [
+        f"{report.seen} entries compared, {report.open_orders} open orders looked at",
+        *(f"- `{session}`: {action}" for session, action in report.done.items()),
+        *(f"- `{what}` **failed**: {why}" for what, why in report.failed.items()),
+        *(f"- `{session}` **stranded**: its workflow was ended" for session in report.stranded),
+    ]
+    return "\n".join(lines[:_MOST_DETAILS])
