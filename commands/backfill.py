@@ -1,0 +1,243 @@
+"""`python -m commands.backfill --since DATE [--dry-run]`: fulfills what was sold since then.
+
+Unlike the scheduled sweep it also takes on what was sold before this service ran for the first
+time, so look at `--dry-run` first. Running it twice does no harm.
+"""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from activities.reconciliation import Feed, Reconciler
+from adapters.stripe_api import open_stripe
+from adapters.stripe_feed import StripeFeed
+from database.engine import Database
+from domain.errors import FulfillmentError, TransientError
+from domain.formats import format_money, locale_of
+from domain.orders import OrderState
+from domain.reconciliation import Action, Finding
+from settings import Settings, load
+from workflows.client import Fulfillments, connect
+
+MAX_TRIES = 5
+FIRST_PAUSE_S = 1.0
+
+_T = TypeVar("_T")
+
+_WILL = {
+    Action.START: "start",
+    Action.REOPEN: "open again",
+    Action.WAKE: "look at the payment again",
+    Action.NOTHING: "nothing",
+}
+
+
+def parse_since(text: str, now: datetime | None = None) -> datetime:
+    """Reads a date, a date with a time (UTC unless it says otherwise), or `7d`, `12h`.
+
+    Raises:
+        ValueError: It is none of these, or lies in the future.
+    """
+    now = now or datetime.now(UTC)
+    span = re.fullmatch(r"(\d{1,5})([dh])", text)
+    if span:
+        number = int(span[1])
+        try:
+            since = now - (timedelta(days=number) if span[2] == "d" else timedelta(hours=number))
+        except OverflowError as error:
+            raise ValueError("lies before all time") from error
+    else:
+        since = datetime.fromisoformat(text)
+        since = since if since.tzinfo else since.replace(tzinfo=UTC)
+    if since > now:
+        raise ValueError("lies in the future")
+    return since
+
+
+class Backfill:
+    """One run of the command.
+
+    Args:
+        reconciler: Finds what is missing, and starts it.
+        console: Where people look.
+        ignored: Whether to look again at sessions that were not ours, after the catalog changed.
+    """
+
+    def __init__(self, reconciler: Reconciler, console: Console, *, ignored: bool) -> None:
+        self._reconciler = reconciler
+        self._console = console
+        self._ignored = ignored
+
+    async def find(self, accounts: Iterable[str | None], since: datetime) -> list[Finding]:
+        """Everything that was sold since then, oldest first."""
+        found: list[Finding] = []
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TextColumn("{task.completed}"),
+        )
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task("Sessions read from Stripe", total=None)
+            for account in accounts:
+                after: str | None = None
+                while True:
+                    page = await _patiently(
+                        partial(self._reconciler.sold_page, Feed.SESSIONS, account, since, after)
+                    )
+                    found += await self._reconciler.compare(page.sessions, account)
+                    progress.update(task, completed=len(found))
+                    after = page.last
+                    if after is None:
+                        break
+        return [self._widened(finding) for finding in reversed(found)]
+
+    def _widened(self, finding: Finding) -> Finding:
+        if self._ignored and finding.state is OrderState.IGNORED:
+            return finding.model_copy(update={"action": Action.REOPEN})
+        return finding
+
+    async def run(self, findings: list[Finding]) -> dict[str, str]:
+        """Does what is to be done; returns what could not be done and why, by session ID."""
+        failed: dict[str, str] = {}
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=self._console) as progress:
+            for finding in progress.track(findings, description="Orders taken on"):
+                try:
+                    await _patiently(partial(self._reconciler.act, finding))
+                except FulfillmentError as error:
+                    failed[finding.session.id] = error.message
+        return failed
+
+
+async def _patiently(call: Callable[[], Awaitable[_T]]) -> _T:
+    """Calls again when that may help, as late as the other side asks.
+
+    Raises:
+        FulfillmentError: It does not help, or not within `MAX_TRIES`.
+    """
+    for number in range(1, MAX_TRIES + 1):
+        try:
+            return await call()
+        except TransientError as error:
+            if number == MAX_TRIES:
+                raise
+            pause_s = error.retry_after.total_seconds() if error.retry_after else 0
+            await asyncio.sleep(max(pause_s, FIRST_PAUSE_S * 2 ** (number - 1)))
+    raise AssertionError("unreachable")
+
+
+def findings_table(findings: Iterable[Finding]) -> Table:
+    """What was sold without an order that fits, and what is done about it."""
+    table = Table("Checkout Session", "Created", "Mode", "Total", "Payment", "Order", "To do")
+    for finding in findings:
+        session = finding.session
+        table.add_row(
+            session.id,
+            f"{session.created:%Y-%m-%d %H:%M}" if session.created else "",
+            session.mode or "",
+            format_money(session.total, locale_of("en")) if session.total else "",
+            session.payment,
+            finding.state or "none",
+            _WILL[finding.action],
+        )
+    return table
+
+
+async def backfill(
+    settings: Settings,
+    since: datetime,
+    *,
+    account: str | None = None,
+    dry_run: bool = False,
+    ignored: bool = False,
+) -> int:
+    """Runs the command; returns its exit code.
+
+    Raises:
+        FulfillmentError: Stripe, Temporal or the database do not answer.
+    """
+    progress = Console(stderr=True)
+    # A session's ID is what one copies: it is not to be cut where the terminal ends.
+    answer = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            Database(settings.database_url.get_secret_value())
+        )
+        stripe = await stack.enter_async_context(
+            open_stripe(
+                settings.stripe_api_key.get_secret_value(), api_base=settings.stripe_api_base
+            )
+        )
+        client = await connect(settings.temporal_address, settings.temporal_namespace, lazy=True)
+        fulfillments = Fulfillments(client, settings.temporal_task_queue)
+        reconciler = Reconciler(database, StripeFeed(stripe), fulfillments)
+        run = Backfill(reconciler, progress, ignored=ignored)
+        accounts: list[str | None] = (
+            [account] if account else await reconciler.accounts(settings.stripe_connect_accounts)
+        )
+        found = await run.find(accounts, since)
+        missing = [finding for finding in found if finding.action is not Action.NOTHING]
+        if missing:
+            answer.print(findings_table(missing))
+        counts = Counter(_WILL[finding.action] for finding in found)
+        told = ", ".join(f"{number} to {what}" for what, number in counts.items()) or "nothing sold"
+        answer.print(f"{len(found)} completed sessions since {since:%Y-%m-%d %H:%M} UTC: {told}")
+        if dry_run or not missing:
+            return 0
+        failed = await run.run(missing)
+    for session_id, why in failed.items():
+        answer.print(f"[red]{session_id}: {why}[/]")
+    answer.print(f"{len(missing) - len(failed)} handed to Temporal, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m commands.backfill",
+        description="Starts the fulfillment of everything that Stripe sold and no order tells of.",
+    )
+    parser.add_argument(
+        "--since",
+        required=True,
+        metavar="DATE",
+        help="2026-11-01, 2026-11-01T12:00 (UTC), 7d or 12h ago",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be done")
+    parser.add_argument("--account", help="only this connected account, acct_…")
+    parser.add_argument(
+        "--ignored",
+        action="store_true",
+        help="look again at sessions that were not ours (FOREIGN_SESSIONS=ignore)",
+    )
+    arguments = parser.parse_args()
+    try:
+        since = parse_since(arguments.since)
+    except ValueError as error:
+        parser.error(f"--since {arguments.since}: {error}")
+    work = backfill(
+        load(Settings),
+        since,
+        account=arguments.account,
+        dry_run=arguments.dry_run,
+        ignored=arguments.ignored,
+    )
+    try:
+        sys.exit(asyncio.run(work))
+    except FulfillmentError as error:
+        sys.exit(f"{error.code}: {error.message}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Runs the commands as people do: programs with their own environment and folder."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from settings import Settings
+from tests.harness.world import API_KEY, OPERATOR_TOKEN
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """A world's settings as environment variables."""
+    return {
+        "STRIPE_API_KEY": API_KEY,
+        "STRIPE_API_BASE": settings.stripe_api_base,
+        "STRIPE_WEBHOOK_SECRETS": ",".join(
+            secret.get_secret_value() for secret in settings.stripe_webhook_secrets
+        ),
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "TEMPORAL_ADDRESS": settings.temporal_address,
+        "TEMPORAL_TASK_QUEUE": settings.temporal_task_queue,
+        "SMTP_URL": settings.smtp_url.get_secret_value(),
+        "MAIL_FROM": settings.mail_from,
+        "CARRIER_URL": settings.carrier_url,
+        "PUBLIC_URL": settings.public_url,
+        "OPERATOR_TOKEN": OPERATOR_TOKEN,
+    }
+
+
+async def run(folder: Path, variables: dict[str, str], *arguments: str) -> Ended:
+    """Runs Python with these arguments until it ends.
+
+    Args:
+        folder: One without a `.env`.
+        variables: All that it sees of the environment, beside what Python needs.
+        arguments: Such as `-m`, `commands.setup`.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables},
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return Ended(process.returncode or 0, out.decode(), err.decode())
