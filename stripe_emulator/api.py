@@ -24,13 +24,14 @@ from .errors import StripeError, unauthorized
 from .events import Cause, current_cause
 from .expand import render, require_depth
 from .faults import Hit
-from .forms import decode
+from .forms import decode, decode_json
 from .ids import new_id
 from .operations import Call, Operation, match
 from .params import check, shape_of
 from .store import PLATFORM_ACCOUNT
 
 MAX_BODY_BYTES: Final = 1_000_000
+_JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 _SHOWN_LENGTH: Final = 12
 _PUBLISHABLE_KEY: Final = (
@@ -46,7 +47,7 @@ _NO_KEY: Final = (
 
 
 class Api:
-    """Answers requests under /v1."""
+    """Answers requests under /v1 and /v2."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
@@ -95,7 +96,7 @@ class Api:
         if found is None:
             await asyncio.sleep(hit.delay_ms / 1000)
             raise _unrecognized(request)
-        account_id = request.headers.get("stripe-account", PLATFORM_ACCOUNT)
+        account_id = _account_of(request)
         key = cause["idempotency_key"] if request.method == "POST" else None
         if key is not None:
             kept = self._emulator.idempotency.begin(
@@ -128,9 +129,12 @@ class Api:
     ) -> Call:
         operation, path = found
         shape = operation.shape if operation.shape is not None else shape_of(operation.name)
-        params = check(
-            shape, translate(decode(raw), request.url.path, request.headers.get("stripe-version"))
-        )
+        if request.method == "POST" and _is_v2(request):
+            tree = decode_json(raw)
+        else:
+            version = request.headers.get("stripe-version")
+            tree = translate(decode(raw), request.url.path, version)
+        params = check(shape, tree)
         require_depth(params.get("expand", []))
         return Call(
             emulator=self._emulator,
@@ -146,13 +150,24 @@ class Api:
         token = current_cause.set(cause)
         try:
             result = operation.handler(call)
-            if result["object"] != "list":
+            # Lists are rendered already; those of v2 do not even say what they are.
+            if result.get("object", "list") != "list":
                 result = render(call.account, result, call.params.get("expand"))
             return HTTPStatus.OK, json.dumps(result, indent=indent).encode()
         except StripeError as error:
             return error.status, _error_body(error, cause)
         finally:
             current_cause.reset(token)
+
+
+def _is_v2(request: Request) -> bool:
+    return request.url.path.startswith("/v2/")
+
+
+def _account_of(request: Request) -> str:
+    """The account that the request is about; the last part of a `Stripe-Context`."""
+    context = request.headers.get("stripe-context", "").rpartition("/")[2]
+    return request.headers.get("stripe-account") or context or PLATFORM_ACCOUNT
 
 
 def _indent(request: Request) -> int | None:
@@ -179,12 +194,12 @@ def _fingerprint(raw: str) -> str:
 async def _raw_parameters(request: Request) -> str:
     if request.method != "POST":
         return request.url.query
-    kind = request.headers.get("content-type", _FORM).partition(";")[0]
-    if kind != _FORM and request.headers.get("content-length", "0") != "0":
+    wanted = _JSON if _is_v2(request) else _FORM
+    kind = request.headers.get("content-type", wanted).partition(";")[0]
+    if kind != wanted and request.headers.get("content-length", "0") != "0":
         raise StripeError(
-            "Invalid request (check that your POST content type is"
-            " application/x-www-form-urlencoded). If you have questions, we can help at"
-            " https://support.stripe.com/."
+            f"Invalid request (check that your POST content type is {wanted}). If you have"
+            " questions, we can help at https://support.stripe.com/."
         )
     length = 0
     chunks = []

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,17 +20,24 @@ from .pages.dashboard import DashboardPages
 from .pages.embedded import EmbeddedPages
 from .pages.pay import PayPages
 from .pages.shop import ShopPages
-from .resources import table, webhook_endpoints
+from .resources import event_destinations, table, webhook_endpoints
 from .samples import add_samples
+from .targets import Target
 
 _METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"]
 """All but the first three are answered by an error, in Stripe's form."""
 _VERSIONS = ["v1", "v2"]
-"""Of v2 there is nothing but errors."""
+"""Of v2 there are events and their destinations."""
 
 
 async def _healthz(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
+
+
+def _targets(emulator: Emulator) -> Iterator[Target]:
+    """Everything that events are delivered to over HTTP."""
+    yield from webhook_endpoints.targets(emulator)
+    yield from event_destinations.targets(emulator)
 
 
 def create_app(config: EmulatorConfig) -> Starlette:
@@ -40,7 +47,7 @@ def create_app(config: EmulatorConfig) -> Starlette:
     only while that runs. Bind it to the local machine; it takes no care of strangers.
     """
     assert table.OPERATIONS  # noqa: S101 - importing the table filled it
-    emulator = Emulator(config, webhook_endpoints.targets)
+    emulator = Emulator(config, _targets)
     emulator.load()
 
     def prepare() -> None:

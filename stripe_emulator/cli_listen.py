@@ -13,6 +13,7 @@ from typing import Any, Final
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from .compatibility import event_at
 from .config import API_VERSION
 from .emulator import Emulator
 from .ids import new_id
@@ -50,7 +51,6 @@ class CliTarget:
     url: str
     secret: str
     forwards: bool
-    api_version: str | None = None
     retries: bool = False
     waiting: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
 
@@ -61,6 +61,10 @@ class CliTarget:
     def wants(self, event: StripeObject) -> bool:  # noqa: ARG002 - the CLI filters by itself
         """Every event."""
         return True
+
+    def rendered(self, event: StripeObject) -> StripeObject:
+        """The event as of the emulator's own version."""
+        return event_at(event, API_VERSION)
 
     async def send(self, event: StripeObject, headers: dict[str, str], body: bytes) -> Answer:
         """Send one event down the socket and wait for what the developer's server said."""

@@ -25,6 +25,7 @@ from .ids import new_id, now
 from .payments.disputes import close_dispute, open_dispute
 from .payments.refunds import end_refund, refund_charge
 from .purchases import pay, purchase
+from .resources import event_destinations
 from .resources.webhook_endpoints import roll_secret
 from .store import Account, StripeObject
 
@@ -163,7 +164,10 @@ class Control:
         return {"event": copy["id"], "deliveries": [delivery.id for delivery in sent]}
 
     async def _roll_secret(self, request: Request, body: JsonBody) -> JsonBody:
-        endpoint = self._emulator.store.platform.get("webhook_endpoint", request.path_params["id"])
+        platform = self._emulator.store.platform
+        endpoint_id = request.path_params["id"]
+        kind = event_destinations.KIND if endpoint_id.startswith("ed_") else "webhook_endpoint"
+        endpoint = platform.get(kind, endpoint_id)
         return {"secret": roll_secret(endpoint, body.get("overlap_s", 0))}
 
     async def _list_deliveries(self, _request: Request, _body: JsonBody) -> JsonBody:

@@ -16,8 +16,6 @@ from itertools import islice
 from typing import Any, Final
 
 from .clock import current_clock
-from .compatibility import event_at
-from .config import API_VERSION
 from .errors import resource_missing
 from .ids import new_id
 from .signatures import signature_header
@@ -76,8 +74,7 @@ class Delivery:
 
     def body(self) -> bytes:
         """The event as this target gets it."""
-        version = self.target.api_version or API_VERSION
-        return json.dumps(event_at(self.event, version)).encode()
+        return json.dumps(self.target.rendered(self.event)).encode()
 
     def summary(self) -> dict[str, Any]:
         """The delivery as the control API and the dashboard show it."""
@@ -85,7 +82,7 @@ class Delivery:
             "id": self.id,
             "event": self.event["id"],
             "type": self.event["type"],
-            "object": self.event["data"]["object"].get("id"),
+            "object": _about(self.event),
             "target": self.target.id,
             "url": self.target.url,
             "state": self.state.value,
@@ -101,6 +98,15 @@ class Delivery:
                 for attempt in self.attempts
             ],
         }
+
+
+def _about(event: StripeObject) -> str | None:
+    """The ID of what the event is about; pings have thin events only."""
+    if event["object"] == "event":
+        object_id: str | None = event["data"]["object"].get("id")
+    else:
+        object_id = event["related_object"]["id"]
+    return object_id
 
 
 class Deliveries:
@@ -257,7 +263,9 @@ class Deliveries:
         return answer
 
     def _note(self, event: StripeObject) -> None:
-        """Write on the event how far its deliveries have come."""
+        """Write on the event how far its deliveries have come; nobody asks that of a ping."""
+        if event["object"] != "event":
+            return
         latest = {one.target.id: one.state for one in self._by_event.get(event["id"], ())}
         event["pending_webhooks"] = sum(s in {State.PENDING, State.HELD} for s in latest.values())
         event["_undelivered"] = any(state is not State.SUCCEEDED for state in latest.values())

@@ -1,10 +1,11 @@
-"""Reads the bracketed form encoding of Stripe's clients.
+"""Reads the bracketed form encoding of Stripe's clients, and the JSON that they send to v2.
 
 The SDKs send `expand[0]=x`, the CLI and curl send `expand[]=x` or `items[][price]=x`, and
 nobody promises an order. Brackets become nested mappings; whether a mapping with the keys
 0, 1, 2 is a list is decided later, by the parameter's type: metadata may have the key `0`.
 """
 
+import json
 from collections.abc import Iterable
 from typing import Union
 from urllib.parse import parse_qsl
@@ -29,6 +30,31 @@ def decode(text: str) -> FormTree:
     except ValueError as error:
         raise invalid(f"Too many parameters: at most {MAX_FIELDS} are read") from error
     return nest(pairs)
+
+
+def decode_json(text: str) -> FormTree:
+    """Turn a JSON object into what its members would be as a form; null is empty.
+
+    Raises:
+        StripeError: If it is no JSON object.
+    """
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise invalid("Invalid request body: it must be a JSON object")
+    return {name: _as_form(inner) for name, inner in value.items()}
+
+
+def _as_form(value: object) -> FormValue:
+    if isinstance(value, dict):
+        return {str(name): _as_form(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return {str(index): _as_form(inner) for index, inner in enumerate(value)}
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def nest(pairs: Iterable[tuple[str, str]]) -> FormTree:

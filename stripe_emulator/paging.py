@@ -1,6 +1,8 @@
-"""Lists with cursors. See "Pagination" in Stripe's API reference."""
+"""Lists with cursors. See "Pagination" in Stripe's API reference, of v1 and of v2."""
 
-from collections.abc import Iterable
+import base64
+import json
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -10,6 +12,7 @@ from .params import Params
 from .store import Account, StripeObject
 
 DEFAULT_LIMIT: Final = 10
+DEFAULT_LIMIT_V2: Final = 20
 MAX_LIMIT: Final = 100
 
 
@@ -27,7 +30,55 @@ def page(
         StripeError: If the limit is not between 1 and 100, or a cursor is unknown or one of two.
     """
     require_one_of(params, "ending_before", "starting_after")
-    limit = params.get("limit", DEFAULT_LIMIT)
+    limit = _limit(params, DEFAULT_LIMIT)
+    cut, has_more = _cut(objects, params, limit)
+    paths = params.get("expand", [])
+    inner = [path.removeprefix("data.") for path in paths if path.startswith("data.")]
+    if len(inner) != len(paths):
+        raise invalid("This property cannot be expanded; lists expand below `data.`", "expand")
+    return list_object(url, [render(account, obj, inner) for obj in cut], has_more=has_more)
+
+
+def page_v2(objects: Iterable[StripeObject], params: Params, url: str) -> StripeObject:
+    """A page as v2 lists; `params` are those that `unpacked` gave.
+
+    Raises:
+        StripeError: If the limit is not between 1 and 100.
+    """
+    limit = _limit(params, DEFAULT_LIMIT_V2)
+    cut, has_more = _cut(objects, params, limit)
+    following = {**params, "starting_after": cut[-1]["id"]} if has_more else None
+    return {
+        "data": cut,
+        "next_page_url": f"{url}?page={_packed(following)}" if following else None,
+        "previous_page_url": None,
+    }
+
+
+def _packed(params: Params) -> str:
+    return base64.urlsafe_b64encode(json.dumps(params).encode()).decode().rstrip("=")
+
+
+def unpacked(params: Params) -> Params:
+    """The parameters of a list of v2, whose further pages are asked for by one token for all.
+
+    Raises:
+        StripeError: If the page is none of ours.
+    """
+    if "page" not in params:
+        return params
+    token: str = params["page"]
+    try:
+        kept = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except ValueError:
+        kept = None
+    if not isinstance(kept, dict):
+        raise invalid(f"Invalid page: {token}", "page")
+    return kept
+
+
+def _limit(params: Params, default: int) -> int:
+    limit: int = params.get("limit", default)
     if not 1 <= limit <= MAX_LIMIT:
         bound = "greater than or equal to 1" if limit < 1 else f"less than or equal to {MAX_LIMIT}"
         raise invalid(
@@ -35,12 +86,7 @@ def page(
             "limit",
             "parameter_invalid_integer",
         )
-    cut, has_more = _cut(objects, params, limit)
-    paths = params.get("expand", [])
-    inner = [path.removeprefix("data.") for path in paths if path.startswith("data.")]
-    if len(inner) != len(paths):
-        raise invalid("This property cannot be expanded; lists expand below `data.`", "expand")
-    return list_object(url, [render(account, obj, inner) for obj in cut], has_more=has_more)
+    return limit
 
 
 def _cut(
@@ -71,11 +117,11 @@ def _unknown_cursor(cursor: str, param: str) -> Exception:
     return invalid(f"No such object: '{cursor}'", param, "resource_missing")
 
 
-def in_range(value: int, wanted: int | dict[str, int] | None) -> bool:
+def in_range(value: float, wanted: float | Mapping[str, float] | None) -> bool:
     """Whether a timestamp fits a filter such as `created[gte]`."""
     if wanted is None:
         return True
-    if isinstance(wanted, int):
+    if isinstance(wanted, int | float):
         return value == wanted
     return (
         value > wanted.get("gt", value - 1)

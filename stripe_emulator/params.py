@@ -46,6 +46,12 @@ def expandable_paths(kind: str) -> frozenset[str]:
     return frozenset(_generated()["expandable"].get(kind, ()))
 
 
+@cache
+def thin_types() -> frozenset[str]:
+    """The types of thin events about objects of API v1, such as `v1.charge.succeeded`."""
+    return frozenset(_generated()["thin_events"])
+
+
 def check(shape: Shape, tree: FormTree) -> Params:
     """Convert decoded form fields to typed parameters.
 

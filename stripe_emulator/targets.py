@@ -41,11 +41,6 @@ class Target(Protocol):
         ...
 
     @property
-    def api_version(self) -> str | None:
-        """The version that its events name; None means the emulator's own."""
-        ...
-
-    @property
     def retries(self) -> bool:
         """Whether failed deliveries are tried again."""
         ...
@@ -56,6 +51,10 @@ class Target(Protocol):
 
     def wants(self, event: StripeObject) -> bool:
         """Whether it asked for events of this type and account."""
+        ...
+
+    def rendered(self, event: StripeObject) -> StripeObject:
+        """The event in the form that it takes."""
         ...
 
     async def send(self, event: StripeObject, headers: dict[str, str], body: bytes) -> Answer:

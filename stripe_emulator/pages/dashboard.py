@@ -13,6 +13,7 @@ from ..checkout.completion import find_intent
 from ..deliveries import Mode
 from ..emulator import Emulator
 from ..ids import now
+from ..resources.event_destinations import KIND
 from ..resources.webhook_endpoints import active_secrets
 from ..store import StripeObject
 from .templates import page
@@ -46,12 +47,14 @@ class DashboardPages:
             for account in accounts
             for event in islice(account.newest_first("event"), EVENTS_SHOWN)
         ]
+        platform = self._emulator.store.platform
+        endpoints = [
+            *platform.newest_first("webhook_endpoint"),
+            *({**one, "url": one["_url"]} for one in platform.newest_first(KIND)),
+        ]
         return page(
             "dashboard.html",
-            endpoints=[
-                {**endpoint, "secrets": active_secrets(endpoint)}
-                for endpoint in self._emulator.store.platform.newest_first("webhook_endpoint")
-            ],
+            endpoints=[{**endpoint, "secrets": active_secrets(endpoint)} for endpoint in endpoints],
             listeners=list(self._emulator.listeners.values()),
             sessions=sessions,
             events=events,

@@ -6,6 +6,7 @@ from . import (
     coupons,
     customers,
     disputes,
+    event_destinations,
     events,
     invoice_payments,
     payment_intents,
@@ -18,6 +19,7 @@ from . import (
     refunds,
     sessions,
     shipping_rates,
+    thin_events,
     webhook_endpoints,
 )
 
@@ -27,6 +29,7 @@ __all__ = [
     "coupons",
     "customers",
     "disputes",
+    "event_destinations",
     "events",
     "invoice_payments",
     "payment_intents",
@@ -39,5 +42,6 @@ __all__ = [
     "refunds",
     "sessions",
     "shipping_rates",
+    "thin_events",
     "webhook_endpoints",
 ]

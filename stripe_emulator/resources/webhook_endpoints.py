@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..clock import current_clock
+from ..compatibility import event_at
+from ..config import API_VERSION
 from ..emulator import Emulator
 from ..errors import invalid
 from ..events import matches
@@ -31,7 +33,6 @@ class EndpointTarget:
     endpoint: StripeObject
     id: str
     url: str
-    api_version: str | None
     retries: bool = True
 
     def secrets(self) -> list[str]:
@@ -46,6 +47,10 @@ class EndpointTarget:
             and matches(event["type"], self.endpoint["enabled_events"])
         )
 
+    def rendered(self, event: StripeObject) -> StripeObject:
+        """The event as of the endpoint's version."""
+        return event_at(event, self.endpoint["api_version"] or API_VERSION)
+
     async def send(self, event: StripeObject, headers: dict[str, str], body: bytes) -> Answer:  # noqa: ARG002
         """Post the event."""
         return await post(self.emulator.client, self.url, headers, body)
@@ -54,9 +59,7 @@ class EndpointTarget:
 def targets(emulator: Emulator) -> Iterator[EndpointTarget]:
     """Every endpoint there is."""
     for endpoint in emulator.store.platform.newest_first("webhook_endpoint"):
-        yield EndpointTarget(
-            emulator, endpoint, endpoint["id"], endpoint["url"], endpoint["api_version"]
-        )
+        yield EndpointTarget(emulator, endpoint, endpoint["id"], endpoint["url"])
 
 
 def active_secrets(endpoint: StripeObject) -> list[str]:
@@ -68,9 +71,24 @@ def active_secrets(endpoint: StripeObject) -> list[str]:
     ]
 
 
+def new_secret() -> str:
+    """A signing secret."""
+    return f"whsec_{random_text(_SECRET_LENGTH)}"
+
+
+def check_url(url: str, param: str) -> None:
+    """Refuse what events cannot be delivered to.
+
+    Raises:
+        StripeError: With Stripe's words.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise invalid("Invalid URL: An explicit scheme (such as https) must be provided.", param)
+
+
 def new_endpoint(url: str, enabled_events: list[str], secret: str | None = None) -> StripeObject:
     """An endpoint with one secret."""
-    secret = secret or f"whsec_{random_text(_SECRET_LENGTH)}"
+    secret = secret or new_secret()
     return {
         "id": new_id("we"),
         "object": "webhook_endpoint",
@@ -101,8 +119,7 @@ def ensure_endpoint(emulator: Emulator, url: str, secret: str) -> StripeObject:
 def create(call: Call) -> StripeObject:
     """Register an endpoint; only this answer holds the secret."""
     params = call.params
-    if not params["url"].startswith(("http://", "https://")):
-        raise invalid("Invalid URL: An explicit scheme (such as https) must be provided.", "url")
+    check_url(params["url"], "url")
     endpoint = new_endpoint(params["url"], params["enabled_events"])
     endpoint["api_version"] = params.get("api_version")
     endpoint["description"] = params.get("description")
@@ -154,6 +171,6 @@ def roll_secret(endpoint: StripeObject, overlap_s: float) -> str:
     ends = current_clock.get().time() + overlap_s
     for kept in endpoint["_secrets"]:
         kept["expires_at"] = min(kept["expires_at"] or ends, ends)
-    secret = f"whsec_{random_text(_SECRET_LENGTH)}"
+    secret = new_secret()
     endpoint["_secrets"].insert(0, {"secret": secret, "expires_at": None})
     return secret

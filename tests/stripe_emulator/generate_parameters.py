@@ -18,6 +18,7 @@ import stripe
 import typing_extensions
 from stripe._object_classes import OBJECT_CLASSES
 from stripe._request_options import RequestOptions
+from stripe.events._event_classes import _V2_EVENT_CLASS_LOOKUP
 
 from stripe_emulator.resources.table import OPERATIONS
 
@@ -62,6 +63,8 @@ def shape(annotation: object, owner: type) -> Any:  # noqa: PLR0911 - JSON; one 
     origin = get_origin(annotation)
     if origin in {typing_extensions.NotRequired, typing_extensions.Required}:
         return shape(get_args(annotation)[0], owner)
+    if annotation is type(None):
+        return {"enum": [""]}  # how `decode_json` writes null
     if origin is Literal:
         return {"enum": list(get_args(annotation))}
     if origin in {Union, types.UnionType}:
@@ -145,7 +148,9 @@ def generate() -> str:
         + ",\n".join(lines)
         + '\n},"expandable":{\n'
         + ",\n".join(more)
-        + "\n}}\n"
+        + '\n},"thin_events":'
+        + _compact(sorted(name for name in _V2_EVENT_CLASS_LOOKUP if name.startswith("v1.")))
+        + "\n}\n"
     )
 
 

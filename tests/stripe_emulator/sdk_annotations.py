@@ -30,7 +30,7 @@ def namespace(module_name: str) -> dict[str, Any]:
 def modules(suffix: str) -> Iterator[ModuleType]:
     """All modules of the SDK whose name ends with the suffix."""
     for info in pkgutil.walk_packages(stripe.__path__, "stripe."):
-        if info.name.endswith(suffix) and ".v2" not in info.name:
+        if info.name.endswith(suffix):
             yield importlib.import_module(info.name)
 
 

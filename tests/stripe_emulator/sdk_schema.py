@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 import jsonschema
 import stripe
-from stripe._object_classes import OBJECT_CLASSES
+from stripe._object_classes import OBJECT_CLASSES, V2_OBJECT_CLASSES
+from stripe.events._event_classes import get_v2_event_class
 
 from .sdk_annotations import evaluate
 
@@ -31,7 +32,7 @@ _SCALARS: dict[object, dict[str, Any]] = {
 
 def class_of(kind: str) -> type[stripe.StripeObject]:
     """The SDK's class for objects of this kind, such as `checkout.session`."""
-    module, name = OBJECT_CLASSES[kind]
+    module, name = (V2_OBJECT_CLASSES | OBJECT_CLASSES)[kind]
     cls: type[stripe.StripeObject] = getattr(importlib.import_module(module), name)
     return cls
 
@@ -132,9 +133,10 @@ def validate(obj: dict[str, Any]) -> None:
     Raises:
         jsonschema.ValidationError: With the path of what does not fit.
     """
-    kind = obj["object"]
+    thin = obj["object"] == "v2.core.event"
+    kind = obj["type"] if thin else obj["object"]
     if kind not in _validators:
-        reference = _writer.reference(class_of(kind))
+        reference = _writer.reference(get_v2_event_class(kind) if thin else class_of(kind))
         schema = {**reference, "$defs": _writer.definitions}
         _validators[kind] = jsonschema.Draft202012Validator(schema)
     _validators[kind].validate(obj)

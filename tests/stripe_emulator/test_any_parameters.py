@@ -18,7 +18,8 @@ from .sdk_schema import validate
 
 REQUESTS = 500
 ITEMS_OF = {"POST /v1/checkout/sessions", "POST /v1/payment_links"}
-NOT_SDK = ("/v1/payment_pages", "/v1/stripecli")
+NOT_SDK = ("/v1/payment_pages", "/v1/stripecli", "/v2/")
+"""Not in the SDK, or, of v2, sent as JSON."""
 PATH_PARTS = {
     "intent": "payment_intent",
     "shipping_rate_token": "shipping_rate",
