@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from itertools import pairwise
+from typing import Any
 
 import httpx
 import pytest
@@ -158,6 +159,40 @@ async def test_dropped_deliveries_never_come_but_can_be_resent(
     await control.settled_deliveries()
     assert client.v1.events.list({"delivery_success": False}).data == []
     assert [one.id for one in client.v1.events.list({"delivery_success": True}).data] == [event.id]
+
+
+async def test_events_that_a_dead_endpoint_missed_are_listed_until_they_are_taken(
+    client: stripe.StripeClient, control: Control, inbox: Inbox
+) -> None:
+    def missed(**params: object) -> list[str]:
+        everything: Any = {"delivery_success": False, **params}
+        return [event.type for event in client.v1.events.list(everything).data]
+
+    [endpoint] = client.v1.webhook_endpoints.list().data
+    client.v1.webhook_endpoints.update(endpoint.id, {"url": "http://127.0.0.1:9/webhook"})
+    client.v1.products.create({"name": "x"})
+    moved = await control.post("/clock", advance_s=3600)
+    client.v1.customers.create({})
+    assert missed() == ["customer.created", "product.created"]
+    assert missed(types=["product.created", "product.updated"]) == ["product.created"]
+    assert missed(created={"gte": moved["now"]}) == ["customer.created"]
+    assert missed(created={"gte": moved["now"]}, types=["product.created"]) == []
+    assert client.v1.events.list({"delivery_success": True}).data == []
+
+    # After the last attempt too: whoever looks later must find what never came.
+    deadline = time.monotonic() + 20
+    while {delivery["state"] for delivery in await control.deliveries()} != {"failed"}:
+        assert time.monotonic() < deadline, "deliveries are still tried"
+        await control.post("/clock", advance_s=86_400)
+        await asyncio.sleep(0.05)
+    assert missed() == ["customer.created", "product.created"]
+
+    client.v1.webhook_endpoints.update(endpoint.id, {"url": inbox.url})
+    for event in client.v1.events.list({"delivery_success": False}).data:
+        await control.post(f"/events/{event.id}/resend")
+    await inbox.wait_for_any(count=2)
+    await control.settled_deliveries()
+    assert missed() == []
 
 
 async def test_a_duplicate_is_another_event_about_the_same_change(
