@@ -56,15 +56,15 @@ class StripeCheckout:
             session = await self._sessions.retrieve_async(
                 session_id, {"expand": _EXPANDED}, options
             )
-            items = (
-                [item.to_dict() for item in session.line_items.data] if session.line_items else []
-            )
-            if session.line_items and session.line_items.has_more:
+            data = session.to_dict()
+            # A setup session has none at all.
+            first_items = data.get("line_items") or {"data": [], "has_more": False}
+            items = first_items["data"]
+            if first_items["has_more"]:
                 page = await self._sessions.line_items.list_async(
                     session_id, {"limit": PAGE_SIZE, "expand": ["data.price.product"]}, options
                 )
                 items = [item.to_dict() async for item in page.auto_paging_iter()]
-            data = session.to_dict()
             intent = data.get("payment_intent")
             if intent is None and data["payment_status"] == PaymentStatus.UNPAID:
                 intent = await self._invoiced_intent(data.get("invoice"), options)

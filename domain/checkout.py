@@ -179,6 +179,8 @@ def payment_of(session: CheckoutSession) -> Payment:
         return Payment.EXPIRED
     if session.status is SessionStatus.OPEN:
         return Payment.PENDING
+    if session.mode is CheckoutMode.SETUP:
+        return Payment.SETTLED
     if session.payment_status is PaymentStatus.UNPAID:
         return Payment.FAILED if session.payment_failed else Payment.PENDING
     return Payment.SETTLED

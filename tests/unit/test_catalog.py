@@ -90,6 +90,28 @@ def test_what_nothing_describes_is_unassigned(metadata: dict[str, str]) -> None:
             '[products.p]\nfulfillment = "access"\naccess_url = "javascript:x"\naccess_feature="f"',
             "p: access_url: String should match pattern",
         ),
+        ('[checkout]\ncolour = "blue"', "checkout.colour: Extra inputs are not permitted"),
+        ('[checkout]\nshipping_countries = ["DE", "UK"]', "checkout.shipping_countries.1: Value"),
+        ('[checkout]\nshipping_countries = "DE"', "checkout.shipping_countries: Input should be"),
+        ('[checkout]\nshipping_rates = ["shr_1"]', "shipping_rates need shipping_countries"),
+        (
+            '[checkout]\nshipping_countries = ["DE"]\nshipping_rates = ["rate_1"]',
+            "checkout.shipping_rates.0: String should match pattern",
+        ),
+        (
+            '[checkout]\nshipping_rates = ["shr_1", "shr_2", "shr_3", "shr_4", "shr_5", "shr_6"]',
+            "checkout.shipping_rates: Tuple should have at most 5 items",
+        ),
+        ('[checkout]\ncancel_url = "/cart"', "checkout.cancel_url: String should match pattern"),
+        (
+            '[checkout]\nautomatic_tax = "yes"',
+            "checkout.automatic_tax: Input should be a valid boolean",
+        ),
+        ('[checkout]\norigins = ["*"]', "checkout.origins.0: String should match pattern"),
+        (
+            '[checkout]\norigins = ["https://shop.example.com/"]',
+            "checkout.origins.0: String should match pattern",
+        ),
     ],
 )
 def test_a_broken_file_is_refused_with_the_place(tmp_path: Path, text: str, problem: str) -> None:
@@ -110,3 +132,17 @@ def test_a_good_file_and_no_file_are_taken(tmp_path: Path) -> None:
     file.write_text(CATALOG)
     assert set(read_catalog(file).products) == {"prod_course"}
     assert read_catalog(None) == Catalog()
+
+
+def test_the_file_tells_what_it_sells() -> None:
+    catalog = parse_catalog(CATALOG)
+    assert catalog.kinds("price_x", "prod_course") == ("access", "shipment")
+    assert catalog.kinds("price_gift", "prod_course") == ("manual",)
+    assert catalog.kinds("price_x", "prod_x") is None
+
+
+def test_metadata_can_say_what_the_file_says() -> None:
+    catalog = parse_catalog(CATALOG)
+    copied = catalog.as_metadata("price_x", "prod_course")
+    assert Catalog().plan(_item(metadata=copied)) == catalog.plan(_item("prod_course"))
+    assert catalog.as_metadata("price_x", "prod_x") == {}
