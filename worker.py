@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
@@ -30,14 +29,14 @@ from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_feed import StripeFeed
 from database.engine import Database
 from database.migrate import newest_revision
-from domain.catalog import Catalog, CatalogError, parse_catalog
+from domain.catalog import Catalog, CatalogError
 from domain.errors import TransientError
 from emails.render import Renderer
 from logs import log_to_stderr
 from settings import Settings, load
+from workflows.catalog_file import read_catalog as read_catalog  # noqa: PLC0414 - tests take it from here
 from workflows.client import Fulfillments, connect
 from workflows.fulfill_checkout import FulfillCheckout
-from workflows.fulfillment import KINDS
 from workflows.reconcile import ReconcileCheckouts
 from workflows.schedule import ensure_schedule
 
@@ -46,33 +45,6 @@ logger = logging.getLogger("worker")
 GRACEFUL_SHUTDOWN = timedelta(seconds=20)
 """How long running activities may go on after a stop was asked for."""
 RECONNECT_DELAY_S = 1.0
-
-
-def read_catalog(path: Path | None) -> Catalog:
-    """Reads and checks catalog.toml, if there is one.
-
-    Raises:
-        CatalogError: It cannot be read, names an unknown kind, or a parameter is wrong.
-    """
-    if path is None:
-        return Catalog()
-    try:
-        catalog = parse_catalog(path.read_text())
-    except OSError as error:
-        raise CatalogError("catalog_missing", f"{path}: {error.strerror}") from error
-    for entry, plans in catalog.all_plans().items():
-        for plan in plans:
-            kind = KINDS.get(plan.kind)
-            if kind is None:
-                known = ", ".join(KINDS)
-                raise CatalogError(
-                    "catalog_invalid", f"{entry}: unknown kind {plan.kind!r}; known: {known}"
-                )
-            try:
-                kind.parse(plan.parameters)
-            except ValueError as error:
-                raise CatalogError("catalog_invalid", f"{entry}: {error}") from error
-    return catalog
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ answers 503 until they are back.
 """
 
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,15 +18,18 @@ from starlette.requests import Request
 
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
+from adapters.stripe_storefront import StripeStorefront
 from adapters.stripe_webhook import verify_event
-from api import health, landing, orders, webhook
+from api import health, landing, orders, storefront, webhook
 from api.events import handled_events
 from api.services import Services
 from database.engine import Database
+from domain.catalog import Catalog, CatalogError
 from domain.errors import TransientError
 from domain.events import StripeEvent
 from logs import log_to_stderr
 from settings import Settings, load, require_webhook_secrets
+from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
 
 logger = logging.getLogger(__name__)
@@ -38,6 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings = load(Settings)
     require_webhook_secrets(settings)
     configured = settings
+    catalog = _read_catalog(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -53,8 +58,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.services = Services(
                 database=database,
                 sessions=StripeCheckout(stripe),
+                checkouts=StripeStorefront(stripe, catalog),
                 fulfillments=Fulfillments(client, configured.temporal_task_queue),
                 verify_event=_verifier(configured),
+                catalog=catalog,
+                public_url=configured.public_url,
                 livemode=configured.livemode,
                 operator_token=configured.operator_token.get_secret_value(),
                 connect_accounts=configured.stripe_connect_accounts,
@@ -69,11 +77,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for part in (webhook, landing, orders, health):
+    for part in (webhook, landing, storefront, orders, health):
         app.include_router(part.router)
+    if configured.catalog_file is not None:
+        app.include_router(storefront.checkout_router)
+        app.add_middleware(
+            storefront.CheckoutCors,
+            allow_origins=catalog.checkout.origins,
+            allow_methods=["POST"],
+            allow_headers=["Idempotency-Key"],
+        )
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(TransientError, _unavailable)
     return app
+
+
+def _read_catalog(settings: Settings) -> Catalog:
+    try:
+        return read_catalog(settings.catalog_file)
+    except CatalogError as error:
+        sys.exit(f"CATALOG_FILE: {error.message}")
 
 
 def _verifier(settings: Settings) -> Callable[[bytes, str | None], StripeEvent]:

@@ -8,8 +8,10 @@ from fastapi import Depends, Request
 
 from activities.ports import CheckoutSessions
 from database.engine import Database
+from domain.catalog import Catalog
 from domain.events import StripeEvent
 from domain.ids import ALL_ACCOUNTS
+from domain.storefront import Checkouts
 from workflows.client import Fulfillments
 
 
@@ -18,7 +20,10 @@ class Services:
     """Everything outside that a route may use.
 
     Attributes:
+        checkouts: Opens Checkout Sessions.
         verify_event: Verifies a webhook's body against its signature header, and reads it.
+        catalog: What `POST /checkout` sells.
+        public_url: Where customers reach this service.
         livemode: Whether this deployment works on real money.
         operator_token: The bearer token of the operator API.
         connect_accounts: The connected accounts whose sessions are ours too, or `*` for all.
@@ -26,8 +31,11 @@ class Services:
 
     database: Database
     sessions: CheckoutSessions
+    checkouts: Checkouts
     fulfillments: Fulfillments
     verify_event: Callable[[bytes, str | None], StripeEvent]
+    catalog: Catalog
+    public_url: str
     livemode: bool
     operator_token: str
     connect_accounts: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from domain.catalog import UNASSIGNED, Catalog, CatalogError, parse_catalog
 from domain.checkout import LineItem
 from domain.money import Money
 from domain.orders import PlannedFulfillment
-from worker import read_catalog
+from workflows.catalog_file import read_catalog
 
 CATALOG = """
 [products.prod_course]
