@@ -1,0 +1,86 @@
+"""Checks of the database, the mail server and the carrier."""
+
+from contextlib import suppress
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+import aiosmtplib
+
+from adapters.http_carrier import HttpCarrier
+from adapters.smtp_mailer import AUTHENTICATION_CODES, DEFAULT_PORTS
+from commands.checks.registry import Finding, Group, Site, fail, ok
+from database.engine import Database
+from database.migrate import newest_revision
+
+MIGRATE = "python -m database.migrate upgrade"
+
+group = Group()
+
+
+@group.check(
+    "database",
+    needs=["database_url"],
+    remedy="Start PostgreSQL, or mend DATABASE_URL (address, user, password, name)",
+)
+async def database(site: Site) -> Finding:
+    """Whether the database answers, with the schema that this code needs."""
+    async with Database(site.settings.database_url.get_secret_value()) as opened:
+        revision = await opened.revision()
+    needed = newest_revision()
+    if revision is None:
+        return fail("not migrated: it has no tables of ours", f"Run `{MIGRATE}`")
+    if revision != needed:
+        return fail(f"at revision {revision}, this code needs {needed}", f"Run `{MIGRATE}`")
+    return ok(f"at revision {revision}")
+
+
+@group.check("mail server", needs=["smtp_url"], remedy="Mend SMTP_URL")
+async def mail_server(site: Site) -> Finding:
+    """Whether the mail server lets us in; no mail is sent."""
+    url = urlsplit(site.settings.smtp_url.get_secret_value())
+    port = url.port or DEFAULT_PORTS[url.scheme]
+    place = f"{url.hostname}:{port}"
+    client = aiosmtplib.SMTP(
+        hostname=url.hostname,
+        port=port,
+        username=unquote(url.username) if url.username else None,
+        password=unquote(url.password) if url.password else None,
+        use_tls=url.scheme == "smtps",
+        start_tls=url.scheme == "smtp+starttls",
+    )
+    try:
+        await client.connect()  # says EHLO and, with a user name, logs in
+        await client.noop()
+    except aiosmtplib.SMTPResponseException as error:
+        if error.code in AUTHENTICATION_CODES:
+            return fail(
+                f"{place} refuses to let us in ({error.code})", "Mend user and password in SMTP_URL"
+            )
+        return fail(f"{place} answers {error.code}", "Ask whoever runs the mail server")
+    except (aiosmtplib.SMTPException, OSError) as error:
+        return fail(
+            f"{place} cannot be reached: {type(error).__name__}",
+            "Start the mail server, or mend SMTP_URL: smtp://, smtp+starttls:// or smtps://",
+        )
+    finally:
+        with suppress(aiosmtplib.SMTPException, OSError):
+            await client.quit()
+        client.close()
+    return ok(f"{place}{', logged in' if url.username else ''}")
+
+
+@group.check(
+    "carrier",
+    needs=["carrier_url"],
+    remedy="Start the carrier, or mend CARRIER_URL; docs/carrier.md says what it has to answer",
+)
+async def carrier(site: Site) -> Finding:
+    """Whether the carrier can tell that it has not booked something."""
+    async with HttpCarrier(site.settings.carrier_url) as opened:
+        found = await opened.find(f"doctor-{uuid4().hex}")
+    if found is not None:
+        return fail(
+            "finds a parcel for a reference that nobody has booked",
+            "GET /shipments?reference= has to look for the reference: docs/carrier.md",
+        )
+    return ok(site.settings.carrier_url)
