@@ -11,6 +11,7 @@ _MESSAGES = {
     400: ("Invalid request (injected)", "invalid_request_error", None),
     401: ("Invalid API Key provided (injected)", "invalid_request_error", None),
     403: ("The provided key does not have access (injected)", "invalid_request_error", None),
+    404: ("No such object (injected)", "invalid_request_error", "resource_missing"),
     409: (
         "There is currently another in-progress request using this Idempotent Key (injected)",
         "idempotency_error",

@@ -6,6 +6,7 @@ from datetime import timedelta
 from domain.orders import OrderState
 from tests.harness.shop import ACCESS
 from tests.harness.world import World, eventually
+from workflows import options
 
 
 async def _buy_delayed(world: World) -> str:
@@ -97,9 +98,13 @@ async def test_a_payment_that_is_never_settled_asks_for_an_operator(
     world = skipping_world
     async with world.worker():
         session_id = await _buy_delayed(world)
-        await world.skip(timedelta(days=95))
+        await world.skip(options.PAYMENT_PATIENCE["sepa_debit"] - timedelta(days=1))
+        assert (await world.order(session_id)).state is OrderState.AWAITING_PAYMENT
+        await world.skip(timedelta(days=2))
         stuck = await world.step_in(session_id, "action_required")
         assert stuck.step == "payment"
+        assert "payment_unresolved: after 28 days" in str(stuck.error)
+        assert "sepa_debit" in str(stuck.error)
         assert (await world.order(session_id)).state is OrderState.ACTION_REQUIRED
         await world.shop.settle(session_id)
         await world.decide(session_id, "retry", "payment")

@@ -161,11 +161,18 @@ async def test_a_refused_mail_waits_for_an_operator_and_the_order_stays_delivere
     assert len(await world.mails()) == 1
 
 
-async def test_stripe_asking_for_patience(world: World) -> None:
-    fault = {"path": "checkout/sessions/cs_", "method": "GET", "status": 429, "count": 1}
+async def test_stripe_asking_for_patience(skipping_world: World) -> None:
+    world = skipping_world
+    limit = {"status": 429, "headers": {"Retry-After": "1800"}, "count": 2}
+    fault = {"path": "checkout/sessions/cs_", "method": "GET", **limit}
     await world.shop.control("POST", "/faults", fault)
     async with world.worker():
         session_id = await world.shop.buy(ACCESS)
+        await world.step_in(session_id, "retrying")
+        for _ in range(2):
+            await world.skip(timedelta(minutes=29))
+            assert await world.mails() == []
+        await world.skip(timedelta(minutes=3))
         assert (await world.result(session_id)).state is OrderState.FULFILLED
     assert await world.retried(session_id) == ["sync_order"]
 
