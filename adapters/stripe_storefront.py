@@ -200,15 +200,20 @@ class StripeStorefront:
         data = old.to_dict()
         if not items:
             raise CheckoutRefusedError("nothing_to_pay", "nothing is bought in this session")
-        return {
-            **_again(data),
-            "customer_email" if session.customer_id is None else "customer": (
-                session.customer_id or session.customer_email
-            ),
-            "line_items": [self._item_again(item, data) for item in items],
-            "metadata": {**(data.get("metadata") or {}), REPLACES: session.id},
-            "success_url": landing_url,
-        }
+        customer = (
+            {"customer": session.customer_id}
+            if session.customer_id
+            else {"customer_email": session.customer_email}
+        )
+        return _sent(
+            {
+                **_again(data),
+                **customer,
+                "line_items": [self._item_again(item, data) for item in items],
+                "metadata": {**(data.get("metadata") or {}), REPLACES: session.id},
+                "success_url": landing_url,
+            }
+        )
 
     def _item_again(self, item: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any]:
         price = item["price"]
@@ -223,7 +228,7 @@ class StripeStorefront:
             again["price"] = price["id"]
         else:
             again["price_data"] = self._price_again(item)
-        return _sent(again)
+        return again
 
     def _price_again(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """The price of an item as one made for it: of old prices, and of those made inline."""
@@ -321,7 +326,7 @@ def _again(old: Mapping[str, Any]) -> dict[str, Any]:
         parameters["discounts"] = [_discount(each) for each in old.get("discounts") or ()]
     if old.get("customer"):
         parameters["customer_update"] = _customer_update(old)
-    return _sent(parameters)
+    return parameters
 
 
 def _customer_update(old: Mapping[str, Any]) -> dict[str, str]:

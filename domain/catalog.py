@@ -41,8 +41,6 @@ from domain.orders import PlannedFulfillment
 
 UNASSIGNED = "unassigned"
 """The kind of a line item that nothing says how to fulfill: action required."""
-
-
 _COUNTRIES = (
     "AC AD AE AF AG AI AL AM AO AQ AR AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR "
     "BS BT BV BW BY BZ CA CD CF CG CH CI CK CL CM CN CO CR CV CW CY CZ DE DJ DK DM DO DZ EC EE EG "

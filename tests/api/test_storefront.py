@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid4
@@ -605,6 +606,37 @@ async def test_a_price_that_is_no_longer_active_is_charged_and_fulfilled_all_the
     assert await world.stock(sku) == 98
 
 
+@pytest.mark.parametrize(
+    "amount",
+    [
+        {"unit_amount": 0},
+        {"unit_amount_decimal": Decimal("12.5")},
+        {"custom_unit_amount": {"enabled": True, "preset": 700}},
+    ],
+)
+async def test_every_kind_of_amount_and_a_shipping_rate_outlive_their_archiving(
+    world: World, amount: dict[str, Any]
+) -> None:
+    stripe = world.shop.stripe.v1
+    sold: Any = {"currency": "usd", "product_data": {"name": "Gift"}, **amount}
+    price = await stripe.prices.create_async(sold)
+    rate = await stripe.shipping_rates.create_async(
+        {
+            "display_name": "Parcel",
+            "type": "fixed_amount",
+            "fixed_amount": {"amount": 500, "currency": "usd"},
+        }
+    )
+    lost = await world.shop.checkout(price.id, shipping_options=[{"shipping_rate": rate.id}])
+    await world.shop.control("POST", f"/sessions/{lost}/expire")
+    await stripe.prices.update_async(price.id, {"active": False})
+    await stripe.shipping_rates.update_async(rate.id, {"active": False})
+    old, new = await session_of(world, lost), await leads_to(world, lost)
+    assert new["amount_total"] == old["amount_total"]
+    assert new["total_details"] == old["total_details"]
+    assert new["shipping_options"][0]["shipping_rate"] != rate.id
+
+
 async def test_a_checkout_of_many_things_is_begun_again_whole(world: World) -> None:
     prices = [await world.shop.price(ACCESS, amount=100 + n) for n in range(25)]
     lost = await world.shop.checkout(*prices)
@@ -694,6 +726,16 @@ async def test_a_session_that_is_not_ours_is_not_found(world: World, session_id:
     assert page.status_code == 404
     assert "We could not find this order" in page.text
     assert page.headers["Cache-Control"] == "no-store"
+
+
+async def test_where_nothing_was_bought_there_is_nothing_to_pay(world: World) -> None:
+    setup = await world.shop.stripe.v1.checkout.sessions.create_async(
+        {"mode": "setup", "currency": "usd", "success_url": SHOP}
+    )
+    await world.shop.control("POST", f"/sessions/{setup.id}/expire")
+    page = await try_again(world, setup.id)
+    assert page.status_code == 404
+    assert "This order cannot be paid again" in page.text
 
 
 async def test_sessions_that_replace_each_other_lead_on(world: World) -> None:
