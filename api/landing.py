@@ -22,7 +22,7 @@ from database.order_view import read_order
 from domain.checkout import CheckoutSession, SessionStatus
 from domain.errors import PermanentError, TransientError
 from domain.formats import format_money, locale_of
-from domain.ids import is_checkout_session_id, is_livemode_session
+from domain.ids import is_account_id, is_checkout_session_id, is_livemode_session
 from domain.money import Money
 from domain.orders import CLOSED_STATES, FulfillmentState, Order, OrderState
 
@@ -81,6 +81,7 @@ def _could_be_ours(session_id: str, account: str | None, services: Services) -> 
     return (
         is_checkout_session_id(session_id)
         and is_livemode_session(session_id) == services.livemode
+        and (account is None or is_account_id(account))
         and services.is_ours(account)
     )
 
