@@ -187,6 +187,8 @@ def _payment_method(data: Mapping[str, Any], intent: Mapping[str, Any]) -> Payme
     """What the customer pays with, by the mode's own object."""
     candidates = (
         intent.get("payment_method"),
+        # A failed attempt leaves its method here only.
+        (intent.get("last_payment_error") or {}).get("payment_method"),
         (data.get("setup_intent") or {}).get("payment_method"),
         (data.get("subscription") or {}).get("default_payment_method"),
     )
@@ -198,7 +200,7 @@ def _payment_method(data: Mapping[str, Any], intent: Mapping[str, Any]) -> Payme
                 brand=details.get("brand") or details.get("bank_name"),
                 last4=details.get("last4"),
             )
-    # A failed attempt leaves its PaymentIntent without a method; one offer says it all the same.
+    # A canceled PaymentIntent may have none at all; a single offer says it all the same.
     offered: list[str] = data.get("payment_method_types") or []
     return PaymentMethod(type=offered[0]) if len(offered) == 1 else None
 
