@@ -1,6 +1,6 @@
 # `make` alone prints the targets. The two that matter: `make up` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help up demo stripe stripe-cli test lint check bench lock clean
+.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore lint check bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,7 @@ STRIPE_CLI_FOLDER := .local/stripe-cli
 STRIPE_CLI_INSTALLED := $(STRIPE_CLI_FOLDER)/node_modules/.bin/stripe
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): requirements-dev.lock
 	@echo "Installing the locked dependencies into $(VENV) (about a minute the first time)"
@@ -26,6 +26,15 @@ up: $(STAMP) ## start everything on this machine; Ctrl-C stops it
 demo: $(STAMP) ## one purchase, driven by itself, printed step by step
 	@exec $(RUN) -m local.demo
 
+doctor: $(STAMP) ## check settings and everything outside, and say what to do
+	@exec $(RUN) -m local.command doctor $(ARGS)
+
+setup: $(STAMP) ## register the webhook endpoint at Stripe: ARGS="--payment-link price_…"
+	@exec $(RUN) -m local.command setup $(ARGS)
+
+backfill: $(STAMP) ## fulfill what was sold since then: ARGS="--since 7d --dry-run"
+	@exec $(RUN) -m local.command backfill $(ARGS)
+
 # Installs Stripe's CLI unless there is one already (local/stripe_cli.py says which is taken).
 stripe: $(STAMP) $(if $(STRIPE_CLI)$(shell command -v stripe),,$(STRIPE_CLI_INSTALLED)) ## Stripe's CLI against `make up`: ARGS="trigger checkout.session.completed"
 	@exec $(RUN) -m local.stripe_cli $(ARGS)
@@ -39,6 +48,9 @@ $(STRIPE_CLI_INSTALLED):
 
 test: $(STAMP) ## run all tests
 	$(RUN) -m pytest
+
+explore: $(STAMP) ## draw other interleavings of events and failures than `make test`, for long
+	$(RUN) -m pytest tests/e2e/test_any_interleaving.py --timeout 0 --hypothesis-profile=explore
 
 lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(RUN) -m ruff check .

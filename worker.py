@@ -34,7 +34,7 @@ from domain.errors import TransientError
 from emails.render import Renderer
 from logs import log_to_stderr
 from settings import Settings, load
-from workflows.catalog_file import read_catalog as read_catalog  # noqa: PLC0414 - tests take it from here
+from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
 from workflows.fulfill_checkout import FulfillCheckout
 from workflows.reconcile import ReconcileCheckouts

@@ -243,7 +243,7 @@ class ReconciliationActivities:
             try:
                 await self._reconciler.act(finding)
             except PermanentError as error:
-                activity.logger.error("session %s is left out: %s", session_id, error.message)  # noqa: TRY400 - no defect
+                activity.logger.error("session %s is left out: %s", session_id, error.message)
                 failed[session_id] = error.code
             else:
                 activity.logger.warning("session %s: no event told, %s", session_id, finding.action)

@@ -9,20 +9,17 @@ Source: Stripe's guide "Fulfill orders", "Trigger fulfillment on your landing pa
 
 import asyncio
 import logging
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from fastapi.templating import Jinja2Templates
 
+from api.pages import REFRESH_S, could_be_ours, page
 from api.services import Services, ServicesOf
 from database.order_view import read_order
 from domain.checkout import CheckoutSession, SessionStatus
 from domain.errors import PermanentError, TransientError
 from domain.formats import format_money, locale_of
-from domain.ids import is_account_id, is_checkout_session_id, is_livemode_session
 from domain.money import Money
 from domain.orders import CLOSED_STATES, FulfillmentState, Order, OrderState
 
@@ -32,21 +29,6 @@ router = APIRouter(tags=["Landing page"])
 MAX_WAIT_S = 3.0
 """How long a customer looks at an empty window before the page shows what is known."""
 POLL_S = 0.1
-REFRESH_S = 5
-"""After how long a page with something still to come loads itself again."""
-
-_HEADERS = {
-    # The URL is a bearer token: no cache keeps it, no other site is told of it.
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
-_templates = Jinja2Templates(Path(__file__).parent / "templates")
 
 
 @router.get("/after-checkout", response_class=HTMLResponse)
@@ -54,36 +36,27 @@ async def after_checkout(
     request: Request, services: ServicesOf, session_id: str = "", account: str | None = None
 ) -> HTMLResponse:
     """The customer's page after Checkout; `account` names a connected account."""
-    if not _could_be_ours(session_id, account, services):
-        return _page(request, "not_found", status=404)
+    if not could_be_ours(session_id, account, services):
+        return page(request, "not_found", status=404)
     try:
         order = await _read(services, session_id)
         unknown = order is None or order.state is OrderState.UNKNOWN_SESSION
         if unknown:
             session = await _ask_stripe(services, session_id, account)
             if session.status is not SessionStatus.COMPLETE:
-                return _page(request, "not_paid", session=session)
+                return page(request, "not_paid", session=session)
         else:
             account = order.account if order else account
         if unknown or order is None or order.state not in CLOSED_STATES:
             order = await _fulfilled(services, session_id, account)
     except PermanentError as error:
         logger.info("landing page for a session that Stripe refuses: %s", error.message)
-        return _page(request, "not_found", status=404)
+        return page(request, "not_found", status=404)
     except TransientError as error:
         # The webhook fulfills it all the same; the customer only has to look again.
         logger.warning("landing page without an answer: %s", error.message)
-        return _page(request, "unavailable", status=503, refresh_s=REFRESH_S)
+        return page(request, "unavailable", status=503, refresh_s=REFRESH_S)
     return _order_page(request, order)
-
-
-def _could_be_ours(session_id: str, account: str | None, services: Services) -> bool:
-    return (
-        is_checkout_session_id(session_id)
-        and is_livemode_session(session_id) == services.livemode
-        and (account is None or is_account_id(account))
-        and services.is_ours(account)
-    )
 
 
 async def _read(services: Services, session_id: str) -> Order | None:
@@ -137,7 +110,7 @@ def _moves_by_itself(order: Order) -> bool:
 
 def _order_page(request: Request, order: Order | None) -> HTMLResponse:
     if order is None or order.state is OrderState.UNKNOWN_SESSION:
-        return _page(request, "unavailable", status=503, refresh_s=REFRESH_S)
+        return page(request, "unavailable", status=503, refresh_s=REFRESH_S)
     locale = locale_of(order.locale)
 
     def money(value: Money) -> str:
@@ -146,21 +119,11 @@ def _order_page(request: Request, order: Order | None) -> HTMLResponse:
     waiting = order.state in {OrderState.FULFILLING, OrderState.AWAITING_PAYMENT}
     names_order = {"session_id": order.session_id, "account": order.account}
     query = urlencode({name: value for name, value in names_order.items() if value})
-    return _page(
+    return page(
         request,
         "order",
         order=order,
         money=money,
         try_again_url=f"/try-again?{query}",
         refresh_s=REFRESH_S if waiting else None,
-    )
-
-
-def _page(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - a template's values
-    return _templates.TemplateResponse(
-        request,
-        f"{name}.html",
-        {"refresh_s": None, **values},
-        status_code=status,
-        headers=_HEADERS,
     )

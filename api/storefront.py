@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints,
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
-from api.landing import _HEADERS, REFRESH_S, _could_be_ours, _page
+from api.pages import HEADERS, REFRESH_S, could_be_ours, page
 from api.services import Services, ServicesOf
 from domain.checkout import CheckoutSession, Payment, SessionStatus, payment_of
 from domain.errors import PermanentError, SessionUnknownError, TransientError
@@ -203,21 +203,21 @@ async def try_again(
     request: Request, services: ServicesOf, session_id: str = "", account: str | None = None
 ) -> Response:
     """Leads to where a lost payment can be made again, or to the order if that is paid."""
-    known = _could_be_ours(session_id, account, services)
+    known = could_be_ours(session_id, account, services)
     if not known or (account is not None and not is_account_id(account)):
-        return _page(request, "not_found", status=404)
+        return page(request, "not_found", status=404)
     try:
         url = await _where_to_pay(services, session_id, account)
     except SessionUnknownError as error:
         logger.info("try-again for a session that Stripe does not know: %s", error.message)
-        return _page(request, "not_found", status=404)
+        return page(request, "not_found", status=404)
     except PermanentError as error:
         logger.warning("%s cannot be paid again: %s", session_id, error.message)
-        return _page(request, "no_retry", status=404)
+        return page(request, "no_retry", status=404)
     except TransientError as error:
         logger.warning("try-again without an answer: %s", error.message)
-        return _page(request, "unavailable", status=503, refresh_s=REFRESH_S)
-    return RedirectResponse(url, status_code=303, headers=_HEADERS)
+        return page(request, "unavailable", status=503, refresh_s=REFRESH_S)
+    return RedirectResponse(url, status_code=303, headers=HEADERS)
 
 
 async def _where_to_pay(services: Services, session_id: str, account: str | None) -> str:

@@ -14,8 +14,9 @@ from starlette.requests import ClientDisconnect
 
 from api.events import UnusableEventError, handler_of
 from api.metrics import WEBHOOK_EVENTS
-from api.services import ServicesOf
+from api.services import Services, ServicesOf
 from domain.errors import InvalidWebhookError, TransientError
+from domain.events import StripeEvent
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Stripe"])
@@ -51,10 +52,8 @@ async def receive_webhook(request: Request, services: ServicesOf) -> JSONRespons
     handler = handler_of(event.type)
     if handler is None:
         return answer("ignored")
-    if event.livemode != services.livemode:
-        return answer("wrong_mode")
-    if not services.is_ours(event.account):
-        return answer("foreign_account")
+    if foreign := _not_ours(event, services):
+        return answer(foreign)
     try:
         await handler(event, services.fulfillments)
     except UnusableEventError:
@@ -63,6 +62,13 @@ async def receive_webhook(request: Request, services: ServicesOf) -> JSONRespons
         logger.error("event %s is not stored: %s", event.id, error.message)  # noqa: TRY400 - no defect
         return answer("unavailable", 503, **{"Retry-After": str(RETRY_AFTER_S)})
     return answer("accepted")
+
+
+def _not_ours(event: StripeEvent, services: Services) -> str | None:
+    """Why an event concerns another deployment; None when it is ours."""
+    if event.livemode != services.livemode:
+        return "wrong_mode"
+    return None if services.is_ours(event.account) else "foreign_account"
 
 
 async def _read_body(request: Request) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -14,6 +15,9 @@ from local.postgres import embedded_postgres
 from local.temporal import DYNAMIC_CONFIG, embedded_temporal
 from tests.harness.world import World, open_world
 from workflows.client import connect
+
+settings.register_profile("explore")
+"""`make explore`: what Hypothesis draws is new each time, and much more."""
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,7 @@ async def test_an_order_whose_workflow_is_gone_is_taken_up_again(world: World) -
         await world.sweep()
         session_id = await _buy_delayed(world)
     await world.delete_workflow(session_id)
-    await _let_rest(world, session_id)
+    await world.let_rest(session_id)
     async with world.worker():
         await world.sweep()
         await world.shop.settle(session_id)
@@ -150,7 +150,7 @@ async def test_an_order_whose_workflow_was_terminated_is_told_of(world: World) -
     async with world.worker():
         session_id = await _buy_delayed(world)
         await world.workflow(session_id).terminate("by hand")
-        await _let_rest(world, session_id)
+        await world.let_rest(session_id)
         report = await world.sweep()
     assert session_id in report.stranded
 
@@ -214,11 +214,3 @@ async def _buy_delayed(world: World) -> str:
 
     await eventually(recorded)
     return session_id
-
-
-async def _let_rest(world: World, session_id: str) -> None:
-    """As if nothing had happened to an order for an hour."""
-    await world.execute(
-        "UPDATE orders SET updated_at = now() - interval '1 hour' "  # noqa: S608 - our own ID
-        f"WHERE session_id = '{session_id}'"
-    )

@@ -32,7 +32,8 @@ from stripe_emulator import EmulatorConfig
 from stripe_emulator import create_app as create_emulator
 from tests.harness.serving import serving
 from tests.harness.shop import Shop
-from worker import assembled_worker, read_catalog
+from worker import assembled_worker
+from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments
 from workflows.contract import FulfillmentResult, OperatorDecision, StepView
 from workflows.reconcile import ReconcileCheckouts, SweepReport
@@ -149,21 +150,38 @@ class World:
 
     async def delete_workflow(self, session_id: str) -> None:
         """Makes Temporal forget a workflow, as it does when its retention has passed."""
+        await self.wait_deleted(session_id, await self.ask_to_delete_workflow(session_id))
+
+    async def ask_to_delete_workflow(self, session_id: str) -> str:
+        """Has a workflow ended, if it runs, and forgotten some seconds later; returns its run."""
+        run_id = str((await self.workflow(session_id).describe()).run_id)
         await self.client.workflow_service.delete_workflow_execution(
             DeleteWorkflowExecutionRequest(
                 namespace=self.settings.temporal_namespace,
-                workflow_execution=WorkflowExecution(workflow_id=session_id),
+                workflow_execution=WorkflowExecution(workflow_id=session_id, run_id=run_id),
             )
         )
+        return run_id
+
+    async def wait_deleted(self, session_id: str, run_id: str) -> None:
+        """Waits until nothing is left of a run."""
+        deleted = self.client.get_workflow_handle(session_id, run_id=run_id)
 
         async def gone() -> bool | None:
             try:
-                await self.workflow(session_id).describe()
+                await deleted.describe()
             except RPCError:
                 return True
             return None
 
         await eventually(gone)
+
+    async def let_rest(self, session_id: str) -> None:
+        """As if nothing had happened to an order for an hour."""
+        await self.execute(
+            "UPDATE orders SET updated_at = now() - interval '1 hour' "  # noqa: S608 - our own ID
+            f"WHERE session_id = '{session_id}'"
+        )
 
     async def refused(self, session_id: str, update: str, step: str) -> str:
         """Sends an operator's update that is to be refused; returns why it was."""
