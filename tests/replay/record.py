@@ -18,6 +18,7 @@ from local.temporal import embedded_temporal
 from tests.harness.shop import ACCESS, MANUAL, shipment
 from tests.harness.world import World, eventually, open_world
 from workflows.client import connect
+from workflows.reconcile import ReconcileCheckouts
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -76,12 +77,55 @@ async def _operator_decisions(world: World) -> str:
     return session_id
 
 
+async def _alarm(world: World) -> str:
+    await world.carrier.post("/faults", json={"status": 401, "count": 1})
+    session_id = await world.shop.buy(shipment(await world.new_sku()))
+    step = await world.step_in(session_id, "alarm")
+    await world.decide(session_id, "retry", step.step)
+    await world.result(session_id)
+    return session_id
+
+
+async def _unknown_session(world: World) -> str:
+    session_id = "cs_test_a1NobodyKnowsThisSession00"
+    await world.fulfillments.trigger(session_id)
+    await world.result(session_id)
+    return session_id
+
+
+async def _reserved_stock(world: World) -> str:
+    metadata = {**shipment(await world.new_sku()), "shipment_reserve": "true"}
+    price = await world.shop.price(metadata, currency="eur")
+    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
+    await world.shop.pay(session_id, "bank_debit")
+    await world.step_in(session_id, "waiting")
+    await world.shop.settle(session_id)
+    await world.result(session_id)
+    return session_id
+
+
+async def _sweep(world: World) -> str:
+    await world.sweep()
+    await world.shop.deliveries("drop")
+    session_id = await world.shop.buy(ACCESS)
+    sweep_id = "sweep-recorded"
+    await world.client.execute_workflow(
+        ReconcileCheckouts.run, id=sweep_id, task_queue=world.settings.temporal_task_queue
+    )
+    await world.result(session_id)
+    return sweep_id
+
+
 PATHS: tuple[Callable[[World], Awaitable[str]], ...] = (
     _mixed_order,
     _delayed_payment,
     _failed_payment,
     _carrier_trouble,
     _operator_decisions,
+    _alarm,
+    _unknown_session,
+    _reserved_stock,
+    _sweep,
 )
 
 
@@ -98,8 +142,8 @@ async def _record(version: str) -> None:
             work = Path(folder) / name
             work.mkdir()
             async with open_world(database_url, client, address, work) as world, world.worker():
-                session_id = await path(world)
-                history = await world.workflow(session_id).fetch_history()
+                workflow_id = await path(world)
+                history = await world.workflow(workflow_id).fetch_history()
             file = HISTORIES / f"{version}-{name}.json"
             file.write_text(json.dumps(_anonymous(json.loads(history.to_json())), indent=1) + "\n")
             print(f"{file.name}: {len(history.events)} events")  # noqa: T201 - a command's answer

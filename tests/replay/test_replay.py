@@ -10,6 +10,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from workflows.fulfill_checkout import FulfillCheckout
+from workflows.reconcile import ReconcileCheckouts
 
 HISTORIES = {
     file.stem: file.read_text()
@@ -18,15 +19,17 @@ HISTORIES = {
 
 
 async def _replay(history: str) -> None:
-    replayer = Replayer(workflows=[FulfillCheckout], data_converter=pydantic_data_converter)
-    session_id = json.loads(history)["events"][0]["workflowExecutionStartedEventAttributes"][
+    replayer = Replayer(
+        workflows=[FulfillCheckout, ReconcileCheckouts], data_converter=pydantic_data_converter
+    )
+    workflow_id = json.loads(history)["events"][0]["workflowExecutionStartedEventAttributes"][
         "workflowId"
     ]
-    await replayer.replay_workflow(WorkflowHistory.from_json(session_id, history))
+    await replayer.replay_workflow(WorkflowHistory.from_json(workflow_id, history))
 
 
 def test_there_is_a_history_of_every_path() -> None:
-    assert len(HISTORIES) >= 5
+    assert len(HISTORIES) >= 9
 
 
 @pytest.mark.parametrize("name", HISTORIES)
