@@ -46,8 +46,9 @@ $(STRIPE_CLI_INSTALLED):
 	@echo "Installing Stripe's CLI into $(STRIPE_CLI_FOLDER)"
 	@npm install --silent --no-audit --no-fund --prefix $(STRIPE_CLI_FOLDER) @stripe/cli@$(STRIPE_CLI_VERSION)
 
+# Two at a time, each with servers of its own: most of a test is waiting.
 test: $(STAMP) ## run all tests
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 explore: $(STAMP) ## draw other interleavings of events and failures than `make test`, for long
 	$(RUN) -m pytest tests/e2e/test_any_interleaving.py --timeout 0 --hypothesis-profile=explore

@@ -23,7 +23,7 @@ from activities.reconciliation import Feed, Reconciler
 from adapters.stripe_api import open_stripe
 from adapters.stripe_feed import StripeFeed
 from database.engine import Database
-from domain.errors import FulfillmentError, TransientError
+from domain.errors import FulfillmentError, MisconfiguredError, TransientError
 from domain.formats import format_money, locale_of
 from domain.orders import OrderState
 from domain.reconciliation import Action, Finding
@@ -129,6 +129,9 @@ async def _patiently(call: Callable[[], Awaitable[_T]]) -> _T:
     for number in range(1, MAX_TRIES + 1):
         try:
             return await call()
+        except MisconfiguredError:
+            # Who runs the command is who can mend it.
+            raise
         except TransientError as error:
             if number == MAX_TRIES:
                 raise
