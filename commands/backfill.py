@@ -38,8 +38,7 @@ _T = TypeVar("_T")
 _WILL = {
     Action.START: "start",
     Action.REOPEN: "open again",
-    Action.WAKE: "look at the payment again",
-    Action.NOTHING: "nothing",
+    Action.WAKE: "look at again",
 }
 
 
@@ -193,9 +192,12 @@ async def backfill(
         missing = [finding for finding in found if finding.action is not Action.NOTHING]
         if missing:
             answer.print(findings_table(missing))
-        counts = Counter(_WILL[finding.action] for finding in found)
-        told = ", ".join(f"{number} to {what}" for what, number in counts.items()) or "nothing sold"
-        answer.print(f"{len(found)} completed sessions since {since:%Y-%m-%d %H:%M} UTC: {told}")
+        counts = Counter(finding.action for finding in found)
+        todo = [f"{counts[action]} to {_WILL[action]}" for action in _WILL if counts[action]]
+        todo.append(f"{counts[Action.NOTHING]} need nothing")
+        answer.print(
+            f"{len(found)} completed sessions since {since:%Y-%m-%d %H:%M} UTC: {', '.join(todo)}"
+        )
         if dry_run or not missing:
             return 0
         failed = await run.run(missing)

@@ -56,6 +56,7 @@ async def test_it_shows_and_then_fulfills_what_was_sold(world: World, tmp_path: 
         again = await run(tmp_path, variables, *command)
     assert missed not in again.out
     assert "1 completed sessions" in again.out
+    assert "1 need nothing" in again.out
     assert len(await world.mails()) == 1
 
 
