@@ -92,6 +92,7 @@ async def assembled_worker(
             ),
             database,
             settings.stripe_connect_accounts,
+            livemode=settings.livemode,
         )
         await _wait_for_schema(database)
         yield Worker(

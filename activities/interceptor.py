@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from temporalio.exceptions import ApplicationError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, TemporalError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from domain.errors import FulfillmentError, MisconfiguredError, PermanentError, TransientError
@@ -37,4 +38,12 @@ class _TranslatingInbound(ActivityInboundInterceptor):
                 type=error.code,
                 non_retryable=misconfigured or isinstance(error, PermanentError),
                 next_retry_delay=error.retry_after if isinstance(error, TransientError) else None,
+            ) from None
+        except TemporalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text stays out of histories
+            # A defect: its text may quote what a customer typed. The log has the whole of it.
+            activity.logger.exception("a defect in %s", activity.info().activity_type)
+            raise ApplicationError(
+                f"a defect, see the worker's log: {type(error).__name__}", type="defect"
             ) from None

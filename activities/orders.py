@@ -20,6 +20,7 @@ from database.orders import (
     save_plan,
     save_unknown,
 )
+from database.reservations import release_unplanned
 from domain.catalog import UNASSIGNED, Catalog
 from domain.checkout import ForeignSessions, Payment, SessionStatus, mismatch_of, payment_of
 from domain.errors import PermanentError, SessionUnknownError
@@ -135,6 +136,8 @@ class OrderActivities:
                 fulfillments += await save_plan(
                     connection, session.id, [each for plan in new for each in plan]
                 )
+                if known:
+                    await release_unplanned(connection, session.id)
                 replanned = plans.get(request.replan_line_item_id or "")
                 if replanned is not None:
                     item_id = replanned[0].line_item_id

@@ -36,10 +36,15 @@ class SalesFeed(Protocol):
     async def completed(self, account: str | None, since: datetime, after: str | None) -> SoldPage:
         """Completed sessions that were created since then."""
 
-    async def undelivered(
-        self, account: str | None, since: datetime, after: str | None
+    async def events(
+        self,
+        account: str | None,
+        since: datetime,
+        after: str | None,
+        *,
+        undelivered_only: bool,
     ) -> SoldPage:
-        """The sessions of events since then that some webhook endpoint has not taken."""
+        """The sessions of events since then; if asked, only of those not taken everywhere."""
 
     async def accounts(self) -> list[str]:
         """All connected accounts."""

@@ -16,12 +16,14 @@ from activities.ports import Fulfillments, SalesFeed
 from database import sweeps
 from database.engine import Database
 from database.orders import read_open, read_states
-from domain.errors import PermanentError
+from domain.errors import FulfillmentError, PermanentError
 from domain.ids import ALL_ACCOUNTS, is_checkout_session_id
 from domain.reconciliation import Action, Finding, SoldPage, SoldSession, action_for
 
 STARTS_PER_S = 20
 """Each workflow asks Stripe at once; test mode takes 25 reads a second, live mode 100."""
+LOOKS_PER_S = 100
+"""Open orders: nearly all have their workflow, and asking Temporal is quick."""
 SESSIONS_OVERLAP = timedelta(hours=25)
 """Stripe lists sessions by their creation, and one can be paid for a day after it."""
 EVENTS_OVERLAP = timedelta(hours=1)
@@ -50,18 +52,22 @@ class SweepTarget(_Model):
         sessions_since: From when on sessions are listed.
         events_since: From when on events are listed.
         until: When the sweep began.
+        all_events: Whether delivered events count too. In an account's first day: its sessions
+            from before are not listed, though they may be paid since.
     """
 
     account: str | None
     sessions_since: datetime
     events_since: datetime
     until: datetime
+    all_events: bool = False
 
 
 class SweepPlan(_Model):
-    """All accounts to sweep."""
+    """All accounts to sweep, and why the connected ones are not among them, if so."""
 
     targets: tuple[SweepTarget, ...]
+    problem: str | None = None
 
 
 class SweepPageInput(_Model):
@@ -124,12 +130,23 @@ class Reconciler:
         self._feed = feed
         self._fulfillments = fulfillments
 
-    async def sold_page(
-        self, feed: Feed, account: str | None, since: datetime, after: str | None
+    async def completed_page(
+        self, account: str | None, since: datetime, after: str | None
     ) -> SoldPage:
-        """One page of what Stripe lists, newest first."""
-        listed = self._feed.completed if feed is Feed.SESSIONS else self._feed.undelivered
-        return await listed(account, since, after)
+        """One page of the completed sessions, newest first."""
+        return await self._feed.completed(account, since, after)
+
+    async def page_of(self, request: SweepPageInput) -> SoldPage:
+        """One page of what is compared in a sweep, newest first."""
+        target = request.target
+        if request.feed is Feed.SESSIONS:
+            return await self.completed_page(target.account, target.sessions_since, request.after)
+        return await self._feed.events(
+            target.account,
+            target.events_since,
+            request.after,
+            undelivered_only=not target.all_events,
+        )
 
     async def compare(
         self, sessions: Collection[SoldSession], account: str | None
@@ -151,17 +168,21 @@ class Reconciler:
         """Does what is to be done about a session, and rests as long as Stripe's limits ask.
 
         Raises:
-            PermanentError: Its ID has no form that a workflow could have.
+            PermanentError: Its ID has no form that a workflow could have, or its workflow was
+                ended by hand.
             TransientError: Temporal did not accept it.
         """
         if not is_checkout_session_id(finding.session.id):
             raise PermanentError("session_id_invalid", "not a Checkout Session ID")
-        await self._fulfillments.ensure(
+        runs = await self._fulfillments.ensure(
             finding.session.id,
             account=finding.account,
-            wake=finding.action is Action.WAKE,
+            # What is to be opened again may run still, in its last steps.
+            wake=finding.action in {Action.WAKE, Action.REOPEN},
             reopen=finding.action is Action.REOPEN,
         )
+        if not runs:
+            raise PermanentError("workflow_ended", "its workflow has ended: reset it")
         await asyncio.sleep(1 / STARTS_PER_S)
 
     async def resume(self, after: str) -> ResumeOrdersResult:
@@ -172,11 +193,11 @@ class Reconciler:
         """
         async with self._database.transaction() as connection:
             orders = await read_open(connection, after, QUIET, OPEN_ORDERS_PAGE)
-        stranded = [
-            order.session_id
-            for order in orders
-            if not await self._fulfillments.ensure(order.session_id, account=order.account)
-        ]
+        stranded = []
+        for order in orders:
+            if not await self._fulfillments.ensure(order.session_id, account=order.account):
+                stranded.append(order.session_id)
+            await asyncio.sleep(1 / LOOKS_PER_S)
         return ResumeOrdersResult(
             seen=len(orders),
             stranded=tuple(stranded),
@@ -196,14 +217,21 @@ class ReconciliationActivities:
         reconciler: Does the work.
         database: Where it is noted how far sweeps have come.
         connect_accounts: The connected accounts whose sessions are ours, or `*` for all.
+        livemode: Whether this deployment works on real money.
     """
 
     def __init__(
-        self, reconciler: Reconciler, database: Database, connect_accounts: Collection[str]
+        self,
+        reconciler: Reconciler,
+        database: Database,
+        connect_accounts: Collection[str],
+        *,
+        livemode: bool,
     ) -> None:
         self._reconciler = reconciler
         self._database = database
         self._connect_accounts = connect_accounts
+        self._livemode = livemode
 
     @activity.defn
     async def begin_sweep(self) -> SweepPlan:
@@ -215,25 +243,34 @@ class ReconciliationActivities:
         # Whole seconds, as Stripe's own times.
         now = datetime.now(UTC).replace(microsecond=0)
         targets = []
-        for account in await self._reconciler.accounts(self._connect_accounts):
+        problem = None
+        accounts: list[str | None] = [None]
+        try:
+            accounts = await self._reconciler.accounts(self._connect_accounts)
+        except FulfillmentError as error:
+            # Our own account is swept all the same.
+            problem = error.message
+        for account in accounts:
             async with self._database.transaction() as connection:
-                sweep = await sweeps.begin(connection, account, now)
+                sweep = await sweeps.begin(connection, account, now, livemode=self._livemode)
+            is_new = sweep.swept_until - sweep.began_at < SESSIONS_OVERLAP
+            overlap = SESSIONS_OVERLAP if is_new else EVENTS_OVERLAP
             targets.append(
                 SweepTarget(
                     account=account,
                     sessions_since=max(sweep.began_at, sweep.swept_until - SESSIONS_OVERLAP),
-                    events_since=max(sweep.began_at, sweep.swept_until - EVENTS_OVERLAP),
+                    events_since=max(sweep.began_at, sweep.swept_until - overlap),
                     until=now,
+                    all_events=is_new,
                 )
             )
-        return SweepPlan(targets=tuple(targets))
+        return SweepPlan(targets=tuple(targets), problem=problem)
 
     @activity.defn
     async def sweep_page(self, request: SweepPageInput) -> SweepPageResult:
         """Compares one page of a list with our orders, and pushes what needs it."""
         target = request.target
-        since = target.sessions_since if request.feed is Feed.SESSIONS else target.events_since
-        page = await self._reconciler.sold_page(request.feed, target.account, since, request.after)
+        page = await self._reconciler.page_of(request)
         done, failed = {}, {}
         for finding in await self._reconciler.compare(page.sessions, target.account):
             if finding.action is Action.NOTHING:
@@ -270,4 +307,4 @@ class ReconciliationActivities:
     async def end_sweep(self, target: SweepTarget) -> None:
         """Notes that an account is swept."""
         async with self._database.transaction() as connection:
-            await sweeps.end(connection, target.account, target.until)
+            await sweeps.end(connection, target.account, target.until, livemode=self._livemode)

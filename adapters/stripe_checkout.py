@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 import stripe
-from pydantic import ValidationError
 
 from adapters.stripe_api import PAGE_SIZE, VENDOR, on_account, translated
 from domain.checkout import (
@@ -78,7 +77,7 @@ class StripeCheckout:
             raise translated(error) from error
         try:
             return _session(data, items, intent, account)
-        except (ValidationError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             # Permanent: the answer has a form that this version of the code cannot read.
             raise PermanentError(
                 f"{VENDOR}_unreadable", f"the session has an unknown form: {type(error).__name__}"

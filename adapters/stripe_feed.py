@@ -20,7 +20,7 @@ _PAYMENT_TOLD_BY = {
 
 
 class StripeFeed:
-    """Lists completed sessions and undelivered events, newest first.
+    """Lists completed sessions and events about sessions, newest first.
 
     Args:
         client: A client whose key may read Checkout Sessions, events and, for connected
@@ -49,8 +49,13 @@ class StripeFeed:
             raise translated(error) from error
         return _page(page, _from_session)
 
-    async def undelivered(
-        self, account: str | None, since: datetime, after: str | None
+    async def events(
+        self,
+        account: str | None,
+        since: datetime,
+        after: str | None,
+        *,
+        undelivered_only: bool,
     ) -> SoldPage:
         """See `activities.ports.SalesFeed`.
 
@@ -59,10 +64,11 @@ class StripeFeed:
         """
         params: Any = {
             "types": sorted(_PAYMENT_TOLD_BY),
-            "delivery_success": False,
             "created": {"gte": int(since.timestamp())},
             "limit": PAGE_SIZE,
         }
+        if undelivered_only:
+            params["delivery_success"] = False
         if after:
             params["starting_after"] = after
         options: Any = on_account(account)
@@ -91,7 +97,7 @@ def _page(page: Any, read: Any) -> SoldPage:  # noqa: ANN401 - the SDK's lists a
     for entry in entries:
         try:
             sessions.append(read(entry))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             # One entry of a form that this code does not know stops no other.
             unreadable += 1
     return SoldPage(

@@ -108,7 +108,8 @@ def _verifier(settings: Settings) -> Callable[[bytes, str | None], StripeEvent]:
     return verify
 
 
-async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
+async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    logger.error("%s is answered 503: %s", request.url.path, error)
     return JSONResponse(
         {"error": str(error)}, status_code=503, headers={"Retry-After": str(webhook.RETRY_AFTER_S)}
     )

@@ -9,6 +9,7 @@ Source: Stripe's guide "Fulfill orders", "Trigger fulfillment on your landing pa
 
 import asyncio
 import logging
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -16,6 +17,7 @@ from fastapi.responses import HTMLResponse
 
 from api.pages import REFRESH_S, could_be_ours, page
 from api.services import Services, ServicesOf
+from database import sweeps
 from database.order_view import read_order
 from domain.checkout import CheckoutSession, SessionStatus
 from domain.errors import PermanentError, TransientError
@@ -29,6 +31,8 @@ router = APIRouter(tags=["Landing page"])
 MAX_WAIT_S = 3.0
 """How long a customer looks at an empty window before the page shows what is known."""
 POLL_S = 0.1
+SESSION_LIFETIME = timedelta(hours=24)
+"""For so long a session can be paid, at most."""
 
 
 @router.get("/after-checkout", response_class=HTMLResponse)
@@ -45,6 +49,8 @@ async def after_checkout(
             session = await _ask_stripe(services, session_id, account)
             if session.status is not SessionStatus.COMPLETE:
                 return page(request, "not_paid", session=session)
+            if await _is_from_before_us(services, session):
+                return page(request, "not_found", status=404)
         else:
             account = order.account if order else account
         if unknown or order is None or order.state not in CLOSED_STATES:
@@ -62,6 +68,16 @@ async def after_checkout(
 async def _read(services: Services, session_id: str) -> Order | None:
     async with services.database.transaction() as connection:
         return await read_order(connection, session_id)
+
+
+async def _is_from_before_us(services: Services, session: CheckoutSession) -> bool:
+    """Whether a session was over when our sweeps began: another system has fulfilled it.
+
+    Only `backfill` takes those on; anybody who kept an old URL would have it delivered again.
+    """
+    async with services.database.transaction() as connection:
+        sweep = await sweeps.read(connection, session.account, livemode=services.livemode)
+    return sweep is not None and session.created < sweep.began_at - SESSION_LIFETIME
 
 
 async def _ask_stripe(services: Services, session_id: str, account: str | None) -> CheckoutSession:

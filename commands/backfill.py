@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from activities.reconciliation import Feed, Reconciler
+from activities.reconciliation import Reconciler
 from adapters.stripe_api import open_stripe
 from adapters.stripe_feed import StripeFeed
 from database.engine import Database
@@ -92,7 +92,7 @@ class Backfill:
                 after: str | None = None
                 while True:
                     page = await _patiently(
-                        partial(self._reconciler.sold_page, Feed.SESSIONS, account, since, after)
+                        partial(self._reconciler.completed_page, account, since, after)
                     )
                     found += await self._reconciler.compare(page.sessions, account)
                     progress.update(task, completed=len(found))

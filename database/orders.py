@@ -101,6 +101,8 @@ async def save_checkout(
     if inserted is None:
         current = await lock_order(connection, session.id)
         state = next_state(current, payment, foreign=foreign)
+        if current is OrderState.UNKNOWN_SESSION:
+            values |= {"error": None, "error_step": None}
         closed = func.coalesce(orders.c.closed_at, func.now()) if state in CLOSED_STATES else None
         await connection.execute(
             update(orders)
@@ -392,11 +394,21 @@ async def save_unknown(
 async def read_states(
     connection: AsyncConnection, session_ids: Collection[str]
 ) -> dict[str, OrderState]:
-    """The states of those of these orders that are recorded."""
+    """The states of those of these orders that are recorded.
+
+    One that needs an operator before it was paid counts as awaiting its payment.
+    """
     rows = await connection.execute(
-        select(orders.c.session_id, orders.c.state).where(orders.c.session_id.in_(session_ids))
+        select(orders.c.session_id, orders.c.state, orders.c.payment_status).where(
+            orders.c.session_id.in_(session_ids)
+        )
     )
-    return {row.session_id: OrderState(row.state) for row in rows}
+    return {
+        row.session_id: OrderState.AWAITING_PAYMENT
+        if row.state == OrderState.ACTION_REQUIRED and row.payment_status not in _SETTLING
+        else OrderState(row.state)
+        for row in rows
+    }
 
 
 async def read_open(

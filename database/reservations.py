@@ -7,13 +7,13 @@ records why.
 
 from enum import StrEnum
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import stock
 from database.keys import is_fulfillment, naming
-from database.tables import stock_reservations
+from database.tables import fulfillments, stock_reservations
 from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
 
@@ -28,6 +28,19 @@ class ReservationState(StrEnum):
 
 _IS_HELD = stock_reservations.c.state == ReservationState.HELD
 _IS_RESERVATION = is_fulfillment(stock_reservations)
+_INSERT = insert(stock_reservations)
+_RESERVE = _INSERT.on_conflict_do_update(
+    index_elements=list(stock_reservations.primary_key),
+    set_={
+        name: _INSERT.excluded[name]
+        for name in (
+            stock_reservations.c.sku.name,
+            stock_reservations.c.quantity.name,
+            stock_reservations.c.state.name,
+        )
+    },
+    where=stock_reservations.c.state == ReservationState.RELEASED,
+).returning(stock_reservations.c.sku)
 _RETURNED = (
     stock_reservations.c.session_id,
     stock_reservations.c.line_item_id,
@@ -42,18 +55,15 @@ async def reserve(
 ) -> bool:
     """Holds pieces for a fulfillment; a second time changes nothing.
 
+    What was released is held anew: a payment may be tried again after it had failed.
+
     Returns:
         False when too few are on hand, or the SKU has no stock record.
     """
     row = {**ref.model_dump(), "sku": sku, "quantity": quantity, "state": ReservationState.HELD}
     try:
         async with connection.begin_nested():
-            made = await connection.scalar(
-                insert(stock_reservations)
-                .on_conflict_do_nothing()
-                .returning(stock_reservations.c.sku),
-                row,
-            )
+            made = await connection.scalar(_RESERVE, row)
             if made is not None:
                 await stock.take(connection, sku, quantity, ref)
     except PermanentError:
@@ -84,6 +94,24 @@ async def use(connection: AsyncConnection, ref: FulfillmentRef, sku: str, quanti
         naming(ref),
     )
     return True
+
+
+async def release_unplanned(connection: AsyncConnection, session_id: str) -> None:
+    """Puts back what is held for an order and no fulfillment of its plan will use."""
+    held = await connection.execute(
+        select(*_RETURNED).where(
+            _IS_HELD,
+            stock_reservations.c.session_id == session_id,
+            ~exists().where(
+                fulfillments.c.session_id == stock_reservations.c.session_id,
+                fulfillments.c.line_item_id == stock_reservations.c.line_item_id,
+                fulfillments.c.kind == stock_reservations.c.kind,
+            ),
+        )
+    )
+    for row in held.all():
+        ref = FulfillmentRef.model_validate(row, from_attributes=True)
+        await release(connection, session_id, ref)
 
 
 async def release(

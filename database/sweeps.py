@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,20 +26,40 @@ class Sweep(BaseModel):
     swept_until: datetime
 
 
-async def begin(connection: AsyncConnection, account: str | None, now: datetime) -> Sweep:
-    """What is known of an account; the first time notes that its sweeps begin now."""
-    key = account or OWN_ACCOUNT
+async def begin(
+    connection: AsyncConnection, account: str | None, now: datetime, *, livemode: bool
+) -> Sweep:
+    """What is known of an account; the first time notes that its sweeps begin now.
+
+    Test and live mode begin each for themselves.
+    """
+    names = {"livemode": livemode, "account": account or OWN_ACCOUNT}
     await connection.execute(
-        insert(sweeps).values(account=key, began_at=now, swept_until=now).on_conflict_do_nothing()
+        insert(sweeps).values(**names, began_at=now, swept_until=now).on_conflict_do_nothing()
     )
-    row = (await connection.execute(select(sweeps).where(sweeps.c.account == key))).one()
-    return Sweep.model_validate(row, from_attributes=True)
+    return await read(connection, account, livemode=livemode) or Sweep(
+        began_at=now, swept_until=now
+    )
 
 
-async def end(connection: AsyncConnection, account: str | None, until: datetime) -> None:
+async def read(connection: AsyncConnection, account: str | None, *, livemode: bool) -> Sweep | None:
+    """What is known of an account; None before its first sweep."""
+    row = (
+        await connection.execute(select(sweeps).where(_is_account(account, livemode=livemode)))
+    ).one_or_none()
+    return Sweep.model_validate(row, from_attributes=True) if row else None
+
+
+async def end(
+    connection: AsyncConnection, account: str | None, until: datetime, *, livemode: bool
+) -> None:
     """Notes that everything up to a time is known; it never goes back."""
     await connection.execute(
         update(sweeps)
-        .where(sweeps.c.account == (account or OWN_ACCOUNT))
+        .where(_is_account(account, livemode=livemode))
         .values(swept_until=func.greatest(sweeps.c.swept_until, until))
     )
+
+
+def _is_account(account: str | None, *, livemode: bool) -> ColumnElement[bool]:
+    return and_(sweeps.c.livemode == livemode, sweeps.c.account == (account or OWN_ACCOUNT))

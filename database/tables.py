@@ -203,6 +203,7 @@ stock_reservations = Table(
 sweeps = Table(
     "sweeps",
     metadata,
+    Column("livemode", Boolean, primary_key=True),
     Column("account", Text, primary_key=True, comment="empty for our own"),
     Column(
         "began_at",

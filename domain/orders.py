@@ -137,9 +137,9 @@ def next_state(
 ) -> OrderState:
     """The state of an order after Stripe was asked about its payment.
 
-    What was fulfilled stays fulfilled whatever Stripe says later, and a paid order that is
-    being worked on goes on, also when none of its products is described any more; any other
-    state follows the payment.
+    What was fulfilled stays fulfilled whatever Stripe says later, a paid order that is being
+    worked on goes on, and what was ours stays ours, also when none of its products is described
+    any more; any other state follows the payment.
 
     Args:
         current: The recorded state; None for a new order.
@@ -148,9 +148,9 @@ def next_state(
     """
     if current is OrderState.FULFILLED:
         return current
-    working = current in {OrderState.FULFILLING, OrderState.ACTION_REQUIRED}
-    if foreign and not working:
+    if foreign and current in {None, OrderState.IGNORED, OrderState.UNKNOWN_SESSION}:
         return OrderState.IGNORED
+    working = current in {OrderState.FULFILLING, OrderState.ACTION_REQUIRED}
     match payment:
         case Payment.EXPIRED:
             return OrderState.EXPIRED

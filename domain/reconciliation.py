@@ -9,7 +9,7 @@
 | fulfilling, action_required | nothing        | nothing           | nothing      |
 | fulfilled, ignored          | nothing        | nothing           | nothing      |
 
-An order that fulfills or waits for an operator has its workflow; should that be gone, the sweep
+An order that needs an operator before it was paid counts as awaiting its payment. One that fulfills or waits for an operator has its workflow; should that be gone, the sweep
 over open orders starts it again.
 """
 

@@ -7,7 +7,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import TransientError
 from domain.orders import OrderState
@@ -78,8 +78,7 @@ class Fulfillments:
                 try:
                     await self._start(request, event, WorkflowIDReusePolicy.REJECT_DUPLICATE)
                 except WorkflowAlreadyStartedError:
-                    ended = await self.result(session_id) if reopen else None
-                    if ended is None or ended.state is OrderState.FULFILLED:
+                    if not (reopen and await self._ended_unfulfilled(session_id)):
                         return False
                     # The order's rows keep anything from being delivered twice.
                     await self._start(request, event, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
@@ -88,6 +87,21 @@ class Fulfillments:
             raise TransientError(
                 "temporal_unavailable", f"Temporal did not accept: {type(error).__name__}"
             ) from error
+
+    async def _ended_unfulfilled(self, session_id: str) -> bool:
+        """Whether a workflow that has ended did so by itself, without fulfilling anything."""
+        handle = self._client.get_workflow_handle(session_id, result_type=FulfillmentResult)
+        try:
+            result: FulfillmentResult = await handle.result()
+        except WorkflowFailureError:
+            # Canceled or terminated: an operator's word.
+            return False
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            # Deleted in between: nothing says that it was fulfilled, but the order's rows.
+            return True
+        return result.state is not OrderState.FULFILLED
 
     async def ensure(
         self, session_id: str, *, account: str | None, wake: bool = False, reopen: bool = False

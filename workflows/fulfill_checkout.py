@@ -10,6 +10,7 @@ from the rest. The workflow ends when every step is settled.
 """
 
 import asyncio
+from functools import partial
 
 from temporalio import workflow
 
@@ -59,7 +60,6 @@ class FulfillCheckout:
         self._session_id = request.session_id
         self._account = request.account
         self._steps = Steps(request.session_id)
-        self._waiting_since = workflow.now()
         self._events = 0
         self._events_seen = 0
         self._tasks: list[asyncio.Task[StepState]] = []
@@ -68,18 +68,20 @@ class FulfillCheckout:
     @workflow.run
     async def run(self, request: FulfillCheckoutInput) -> FulfillmentResult:  # noqa: ARG002 - read by __init__
         """Runs until every step is settled, or the session turns out not to be paid."""
-        payment = self._steps.add("payment", None, _RETRY_OR_SKIP)
+        payment = self._steps.add("payment", None, _RETRY_OR_SKIP, self._has_new_event)
+        telling: asyncio.Task[StepState] | None = None
         while True:
             snapshot = await self._steps.complete(payment, self._await_payment)
-            if snapshot is None:
+            if snapshot is None and not self._has_new_event():
                 return await self._close(OrderState.PAYMENT_FAILED)
-            if snapshot.state is not OrderState.PAYMENT_FAILED:
+            if snapshot is not None and snapshot.state is not OrderState.PAYMENT_FAILED:
                 break
-            failed = self._steps.add("payment_failed_mail", None, _RETRY_OR_SKIP)
-            await self._steps.settle(failed, self._send_payment_failed)
-            # A later attempt may have succeeded meanwhile.
-            if self._events == self._events_seen:
-                break
+            if snapshot is not None:
+                telling = telling or self._tell_of_failure()
+                # A later attempt may succeed while the mail is tried, or waits for an operator.
+                await workflow.wait_condition(partial(self._is_told, telling))
+                if not self._has_new_event():
+                    break
         self._fulfillments = {self._ref(item): item.state for item in snapshot.fulfillments}
         if snapshot.state in CLOSED_STATES:
             return self._result(snapshot.state)
@@ -144,6 +146,8 @@ class FulfillCheckout:
         Events wake it; a poll at a widening interval finds what no event told.
         """
         polls = 0
+        # Anew with each try: who asks for another one means to wait again.
+        waiting_since = workflow.now()
         while True:
             self._events_seen = self._events
             snapshot = await self._sync(step)
@@ -152,13 +156,22 @@ class FulfillCheckout:
             if polls == 0:
                 await self._reserve(snapshot.expected, step)
             patience = options.payment_patience(snapshot.payment_method_type)
-            if workflow.now() - self._waiting_since >= patience:
+            if workflow.now() - waiting_since >= patience:
                 raise StepParkedError(
                     f"payment_unresolved: after {patience.days} days Stripe says neither paid "
                     f"nor failed ({snapshot.payment_method_type or 'unknown payment method'})"
                 )
             await step.wait_until(self._has_new_event, options.payment_poll_delay(polls))
             polls += 1
+
+    def _tell_of_failure(self) -> asyncio.Task[StepState]:
+        step = self._steps.add("payment_failed_mail", None, _RETRY_OR_SKIP)
+        task = asyncio.create_task(self._steps.settle(step, self._send_payment_failed))
+        self._tasks.append(task)
+        return task
+
+    def _is_told(self, telling: asyncio.Task[StepState]) -> bool:
+        return telling.done() or self._has_new_event()
 
     async def _reserve(self, expected: tuple[PlannedFulfillment, ...], step: Step) -> None:
         """Holds what the order will need once it is paid; a second time changes nothing."""

@@ -1,8 +1,12 @@
 """The workflow that looks, on a schedule, for what no event has told."""
 
+from collections import Counter
+from itertools import islice
+from typing import TypeVar
+
 from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.reconciliation import (
@@ -15,9 +19,15 @@ with workflow.unsafe.imports_passed_through():
     from domain.reconciliation import Action
     from workflows import options
 
+_V = TypeVar("_V")
+
 WORKFLOW = "ReconcileCheckouts"
 _MOST_DETAILS = 200
 """Lines: the details of a workflow hold 20 KB."""
+_MOST_TEXT = 2_000
+"""Characters of an error's message."""
+_MOST_NAMED = 1_000
+"""Sessions that a report names of each kind: a payload holds 2 MB."""
 
 
 class SweepReport(BaseModel):
@@ -25,7 +35,8 @@ class SweepReport(BaseModel):
 
     Attributes:
         seen: How many entries of Stripe's lists it compared.
-        done: What it did, by session ID.
+        counts: How often it did what.
+        done: What it did, by session ID; of a long list the beginning.
         failed: What it could not do and why, by session ID, or by account for a whole account.
         unreadable: How many entries name no session.
         open_orders: How many open orders it looked at.
@@ -35,6 +46,7 @@ class SweepReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     seen: int = 0
+    counts: dict[Action, int] = {}
     done: dict[str, Action] = {}
     failed: dict[str, str] = {}
     unreadable: int = 0
@@ -44,26 +56,39 @@ class SweepReport(BaseModel):
 
 @workflow.defn(name=WORKFLOW)
 class ReconcileCheckouts:
-    """One sweep: Stripe's undelivered events, its completed sessions, our open orders."""
+    """One sweep: our open orders, Stripe's undelivered events, its completed sessions."""
 
     def __init__(self) -> None:
         self._report = SweepReport()
 
     @workflow.run
     async def run(self) -> SweepReport:
-        """Sweeps every account; what fails for one stops no other, and is swept again."""
+        """Sweeps every account; what fails for one stops no other, and is swept again.
+
+        Raises:
+            ApplicationError: An account could not be swept; the report is in its details.
+        """
+        await self._resume()
         plan = await workflow.execute_activity_method(
             ReconciliationActivities.begin_sweep,
             start_to_close_timeout=options.SWEEP.timeout,
             schedule_to_close_timeout=options.SWEEP.give_up_after,
             retry_policy=options.RETRY,
         )
+        unswept = {"connected accounts": plan.problem} if plan.problem else {}
         for target in plan.targets:
             try:
                 await self._sweep(target)
             except ActivityError as error:
-                self._add(failed={target.account or "own account": str(error.cause or error)})
-        await self._resume()
+                unswept[target.account or "own account"] = str(error.cause or error)
+        self._add(failed=unswept)
+        if unswept:
+            # Where operators look: a sweep that did not sweep is no success.
+            raise ApplicationError(
+                "; ".join(f"{account}: {why}" for account, why in unswept.items())[:_MOST_TEXT],
+                self._report,
+                type="accounts_not_swept",
+            )
         return self._report
 
     async def _sweep(self, target: SweepTarget) -> None:
@@ -117,20 +142,27 @@ class ReconcileCheckouts:
         stranded: tuple[str, ...] = (),
     ) -> None:
         report = self._report
+        counts = Counter(report.counts) + Counter((done or {}).values())
         self._report = SweepReport(
             seen=report.seen + seen,
-            done={**report.done, **(done or {})},
-            failed={**report.failed, **(failed or {})},
+            counts=dict(counts),
+            done=_beginning({**report.done, **(done or {})}),
+            failed=_beginning({**report.failed, **(failed or {})}),
             unreadable=report.unreadable + unreadable,
             open_orders=report.open_orders + open_orders,
-            stranded=report.stranded + stranded,
+            stranded=(report.stranded + stranded)[:_MOST_NAMED],
         )
         workflow.set_current_details(_details(self._report))
+
+
+def _beginning(named: dict[str, _V]) -> dict[str, _V]:
+    return dict(islice(named.items(), _MOST_NAMED))
 
 
 def _details(report: SweepReport) -> str:
     lines = [
         f"{report.seen} entries compared, {report.open_orders} open orders looked at",
+        *(f"- {count} to {action}" for action, count in report.counts.items()),
         *(f"- `{session}`: {action}" for session, action in report.done.items()),
         *(f"- `{what}` **failed**: {why}" for what, why in report.failed.items()),
         *(f"- `{session}` **stranded**: its workflow was ended" for session in report.stranded),

@@ -90,6 +90,7 @@ class Step:
         name: How operators call it.
         ref: The fulfillment that it delivers, if it is one.
         allowed: What operators may decide about it.
+        has_news: Whether something was heard that makes it worth trying again while parked.
     """
 
     session_id: str
@@ -97,6 +98,7 @@ class Step:
     ref: FulfillmentRef | None
     allowed: frozenset[Verdict]
     on_change: Callable[[], None]
+    has_news: Callable[[], bool] = lambda: False
     state: StepState = StepState.RUNNING
     tries: int = 0
     error: str | None = None
@@ -167,20 +169,23 @@ class Step:
         self.note = note
 
     async def wait_for_verdict(self, parked: StepParkedError) -> Verdict:
-        """Waits until an operator decides, however long that takes; in an alarm, not for long."""
+        """Waits until an operator decides, however long that takes; in an alarm, not for long.
+
+        News is a reason to try again too.
+        """
         self._decisions.clear()
         self.note = None
         self.enter(parked.state, parked.message)
         alarmed = parked.state is StepState.ALARM
         try:
             await workflow.wait_condition(
-                lambda: bool(self._decisions),
+                lambda: bool(self._decisions) or self.has_news(),
                 timeout=options.alarm_delay(self.tries) if alarmed else None,
                 timeout_summary=f"try {self.name} again by itself",
             )
         except TimeoutError:
             return Verdict.RETRY
-        return self._decisions[-1]
+        return self._decisions[-1] if self._decisions else Verdict.RETRY
 
     async def record(
         self, state: FulfillmentState, *, error: str | None = None, note: str | None = None
@@ -211,9 +216,17 @@ class Steps:
         self._session_id = session_id
         self._steps: dict[str, Step] = {}
 
-    def add(self, name: str, ref: FulfillmentRef | None, allowed: frozenset[Verdict]) -> Step:
+    def add(
+        self,
+        name: str,
+        ref: FulfillmentRef | None,
+        allowed: frozenset[Verdict],
+        has_news: Callable[[], bool] = lambda: False,
+    ) -> Step:
         """Makes a step; it counts as running from now on."""
-        step = Step(self._session_id, name, ref, allowed, on_change=self._publish)
+        step = Step(
+            self._session_id, name, ref, allowed, on_change=self._publish, has_news=has_news
+        )
         self._steps[name] = step
         return step
 

@@ -62,6 +62,39 @@ async def test_a_failure_told_after_a_later_attempt_succeeded_changes_nothing(
     assert await _subjects(world) == ["Your order is confirmed"]
 
 
+async def test_success_while_the_payment_waits_for_an_operator(world: World) -> None:
+    session_id = await _checkout_debit(world)
+    fault = {"path": session_id, "method": "GET", "status": 400}
+    await world.shop.control("POST", "/faults", fault)
+    async with world.worker():
+        await world.shop.pay(session_id, "bank_debit")
+        await world.step_in(session_id, "action_required")
+        await world.shop.control("DELETE", "/faults")
+        await world.shop.settle(session_id)
+        await _fulfilled(world, session_id)
+    assert (await world.order(session_id)).error is None
+
+
+async def test_a_later_success_while_the_mail_about_the_failure_is_stuck(world: World) -> None:
+    session_id = await _checkout_debit(world)
+    async with world.worker():
+        await world.shop.pay(session_id, "bank_debit")
+        await world.step_in(session_id, "waiting")
+        await world.inbox.post("/api/faults", json={"status": 550, "count": 1})
+        await world.shop.fail(session_id)
+        stuck = await world.step_in(session_id, "action_required")
+        assert stuck.step == "payment_failed_mail"
+        await world.shop.settle(session_id)
+
+        async def delivered() -> bool | None:
+            return True if "Your order is confirmed" in await _subjects(world) else None
+
+        await eventually(delivered)
+        await world.decide(session_id, "skip", stuck.step, "it is paid by now")
+        assert (await world.result(session_id)).state is OrderState.FULFILLED
+    assert await _subjects(world) == ["Your order is confirmed"]
+
+
 async def test_every_event_twice_and_once_more_under_another_id(world: World) -> None:
     session_id = await _checkout_debit(world)
     async with world.worker():

@@ -3,7 +3,9 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 import stripe
+from temporalio.client import WorkflowFailureError
 
 from domain.orders import OrderState
 from domain.reconciliation import Action
@@ -50,6 +52,7 @@ async def test_an_endpoint_that_is_down_for_an_hour_loses_no_order(world: World)
 
         report = await world.sweep()
         assert report.done == dict.fromkeys(session_ids, Action.START)
+        assert report.counts == {Action.START: ORDERS}
         results = await asyncio.gather(*(world.result(each) for each in session_ids))
         assert {result.state for result in results} == {OrderState.FULFILLED}
 
@@ -214,3 +217,46 @@ async def _buy_delayed(world: World) -> str:
 
     await eventually(recorded)
     return session_id
+
+
+async def test_a_session_from_before_the_first_sweep_that_is_paid_after_it_is_ours(
+    world: World,
+) -> None:
+    session_id = await world.shop.checkout(await world.shop.price(ACCESS))
+    await asyncio.sleep(1.1)
+    await world.shop.deliveries("drop")
+    async with world.worker():
+        await world.sweep()
+        await world.shop.pay(session_id)
+        assert (await world.sweep()).done == {session_id: Action.START}
+        assert (await world.result(session_id)).state is OrderState.FULFILLED
+
+
+async def test_an_old_url_delivers_nothing_that_was_sold_before_us(world: World) -> None:
+    await world.shop.deliveries("drop")
+    session_id = await world.shop.buy(ACCESS)
+    await asyncio.sleep(1.1)
+    async with world.worker():
+        await world.sweep()
+        # As if it had been sold two days before.
+        await world.execute("UPDATE sweeps SET began_at = began_at + interval '2 days'")
+        page = await world.api.get("/after-checkout", params={"session_id": session_id})
+        assert page.status_code == 404
+        assert await world.steps(session_id) == {}
+    assert await world.order_or_none(session_id) is None
+
+
+async def test_accounts_that_cannot_be_listed_fail_the_sweep_and_keep_none_of_our_own_from_it(
+    world: World,
+) -> None:
+    await world.shop.deliveries("drop")
+    any_account = world.with_settings(stripe_connect_accounts=("*",))
+    async with any_account.worker():
+        await any_account.sweep()
+        session_id = await world.shop.buy(ACCESS)
+        fault = {"path": "/v1/accounts$", "method": "GET", "status": 403}
+        await world.shop.control("POST", "/faults", fault)
+        with pytest.raises(WorkflowFailureError) as failure:
+            await any_account.sweep()
+        assert "connected accounts: stripe answered 403" in str(failure.value.cause)
+        assert (await world.result(session_id)).state is OrderState.FULFILLED

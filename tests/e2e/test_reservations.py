@@ -3,7 +3,7 @@
 import pytest
 
 from domain.orders import OrderState
-from tests.harness.shop import shipment
+from tests.harness.shop import ACCESS, shipment
 from tests.harness.world import World, eventually
 
 
@@ -112,6 +112,22 @@ async def test_a_shipment_that_is_skipped_gives_the_stock_back(world: World) -> 
         await world.decide(session_id, "skip", stuck.step, "not deliverable")
         await world.result(session_id)
     assert await world.stock(sku) == 10
+
+
+async def test_a_plan_that_ships_no_more_gives_the_stock_back(world: World) -> None:
+    sku = await world.new_sku(on_hand=10)
+    metadata = _reserved(sku)
+    async with world.worker():
+        session_id = await _buy_delayed(world, metadata)
+        assert await world.stock(sku) == 9
+        [line] = (await world.order(session_id)).lines
+        await world.shop.stripe.v1.products.update_async(
+            str(line.product_id), {"metadata": {**dict.fromkeys(metadata, ""), **ACCESS}}
+        )
+        await world.shop.settle(session_id)
+        assert (await world.result(session_id)).state is OrderState.FULFILLED
+    assert await world.stock(sku) == 10
+    assert await world.parcels(session_id) == []
 
 
 @pytest.mark.parametrize("weight", ["heavy", "0"])

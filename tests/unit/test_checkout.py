@@ -47,7 +47,7 @@ def test_next_state(current: OrderState | None, payment: Payment, expected: Orde
     ("current", "expected"),
     [
         (None, OrderState.IGNORED),
-        (OrderState.AWAITING_PAYMENT, OrderState.IGNORED),
+        (OrderState.UNKNOWN_SESSION, OrderState.IGNORED),
         (OrderState.IGNORED, OrderState.IGNORED),
         (OrderState.FULFILLED, OrderState.FULFILLED),
     ],
@@ -56,6 +56,12 @@ def test_what_is_not_ours_is_ignored_unless_it_was_fulfilled(
     current: OrderState | None, payment: Payment, expected: OrderState
 ) -> None:
     assert next_state(current, payment, foreign=True) is expected
+
+
+def test_what_waits_for_its_payment_stays_ours_though_its_product_lost_its_description() -> None:
+    current = OrderState.AWAITING_PAYMENT
+    assert next_state(current, Payment.PENDING, foreign=True) is current
+    assert next_state(current, Payment.SETTLED, foreign=True) is OrderState.FULFILLING
 
 
 @pytest.mark.parametrize("current", [OrderState.FULFILLING, OrderState.ACTION_REQUIRED])

@@ -11,6 +11,7 @@ down_revision = "0001"
 def upgrade() -> None:
     op.create_table(
         "sweeps",
+        sa.Column("livemode", sa.Boolean(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False, comment="empty for our own"),
         sa.Column(
             "began_at",
@@ -19,7 +20,7 @@ def upgrade() -> None:
             comment="orders before it were somebody else's to fulfill",
         ),
         sa.Column("swept_until", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("account", name=op.f("pk_sweeps")),
+        sa.PrimaryKeyConstraint("livemode", "account", name=op.f("pk_sweeps")),
     )
     op.create_table(
         "stock_reservations",
