@@ -9,8 +9,9 @@
 | fulfilling, action_required | nothing        | nothing           | nothing      |
 | fulfilled, ignored          | nothing        | nothing           | nothing      |
 
-An order that needs an operator before it was paid counts as awaiting its payment. One that fulfills or waits for an operator has its workflow; should that be gone, the sweep
-over open orders starts it again.
+An order that needs an operator before it was paid counts as awaiting its payment. One that
+fulfills or waits for an operator has its workflow; should that be gone, the sweep over open
+orders starts it again.
 """
 
 from datetime import datetime
