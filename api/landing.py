@@ -10,12 +10,11 @@ Source: Stripe's guide "Fulfill orders", "Trigger fulfillment on your landing pa
 import asyncio
 import logging
 from datetime import timedelta
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from api.pages import REFRESH_S, could_be_ours, page
+from api.pages import REFRESH_S, could_be_ours, order_query, page
 from api.services import Services, ServicesOf
 from database import sweeps
 from database.order_view import read_order
@@ -133,13 +132,11 @@ def _order_page(request: Request, order: Order | None) -> HTMLResponse:
         return format_money(value, locale)
 
     waiting = order.state in {OrderState.FULFILLING, OrderState.AWAITING_PAYMENT}
-    names_order = {"session_id": order.session_id, "account": order.account}
-    query = urlencode({name: value for name, value in names_order.items() if value})
     return page(
         request,
         "order",
         order=order,
         money=money,
-        try_again_url=f"/try-again?{query}",
+        try_again_url=f"/try-again?{order_query(order.session_id, order.account)}",
         refresh_s=REFRESH_S if waiting else None,
     )

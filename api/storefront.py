@@ -20,7 +20,6 @@ Source: Stripe's API reference, "Create a Checkout Session" and "Idempotent requ
 
 import logging
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -28,11 +27,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints,
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
-from api.pages import HEADERS, REFRESH_S, could_be_ours, page
+from api.pages import HEADERS, REFRESH_S, could_be_ours, order_query, page
 from api.services import Services, ServicesOf
 from domain.checkout import CheckoutSession, Payment, SessionStatus, payment_of
 from domain.errors import PermanentError, SessionUnknownError, TransientError
-from domain.ids import is_account_id
 from domain.storefront import (
     REPLACES,
     CheckoutRefusedError,
@@ -203,8 +201,7 @@ async def try_again(
     request: Request, services: ServicesOf, session_id: str = "", account: str | None = None
 ) -> Response:
     """Leads to where a lost payment can be made again, or to the order if that is paid."""
-    known = could_be_ours(session_id, account, services)
-    if not known or (account is not None and not is_account_id(account)):
+    if not could_be_ours(session_id, account, services):
         return page(request, "not_found", status=404)
     try:
         url = await _where_to_pay(services, session_id, account)
@@ -241,15 +238,10 @@ def _url_of(session: CheckoutSession, account: str | None) -> str:
     """Where an open session is paid; the order's page for all others, and embedded ones."""
     if session.status is SessionStatus.OPEN and session.url is not None:
         return session.url
-    return f"/after-checkout?{_query(session.id, account)}"
+    return f"/after-checkout?{order_query(session.id, account)}"
 
 
 def _landing_url(services: Services, account: str | None) -> str:
     # Stripe fills the placeholder in only where it stands unquoted.
-    query = _query("{CHECKOUT_SESSION_ID}", account)
+    query = order_query("{CHECKOUT_SESSION_ID}", account)
     return f"{services.public_url}/after-checkout?{query}"
-
-
-def _query(session_id: str, account: str | None) -> str:
-    names_order = {"session_id": session_id, "account": account}
-    return urlencode({name: value for name, value in names_order.items() if value}, safe="{}")

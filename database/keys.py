@@ -24,6 +24,15 @@ SAME_LINE = and_(
 """Joins fulfillments and line items."""
 
 
+def of_fulfillment(table: Table) -> ColumnElement[bool]:
+    """Joins a table whose rows belong to fulfillments with those."""
+    return and_(
+        table.c.session_id == fulfillments.c.session_id,
+        table.c.line_item_id == fulfillments.c.line_item_id,
+        table.c.kind == fulfillments.c.kind,
+    )
+
+
 def is_fulfillment(table: Table) -> ColumnElement[bool]:
     """The rows of a table that belong to the fulfillment which the parameters name."""
     return and_(

@@ -7,7 +7,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.emails import RECEIPT
-from database.keys import SAME_LINE, SESSION
+from database.keys import SAME_LINE, SESSION, of_fulfillment
 from database.tables import emails, entitlements, fulfillments, line_items, orders, shipments
 from domain.checkout import (
     Address,
@@ -41,19 +41,11 @@ _LINES = (
     .outerjoin(fulfillments, SAME_LINE)
     .outerjoin(
         entitlements,
-        and_(
-            entitlements.c.session_id == fulfillments.c.session_id,
-            entitlements.c.line_item_id == fulfillments.c.line_item_id,
-            entitlements.c.kind == fulfillments.c.kind,
-        ),
+        of_fulfillment(entitlements),
     )
     .outerjoin(
         shipments,
-        and_(
-            shipments.c.session_id == fulfillments.c.session_id,
-            shipments.c.line_item_id == fulfillments.c.line_item_id,
-            shipments.c.kind == fulfillments.c.kind,
-        ),
+        of_fulfillment(shipments),
     )
     .where(line_items.c.session_id == SESSION)
     .order_by(line_items.c.position, fulfillments.c.kind)

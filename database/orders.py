@@ -13,7 +13,7 @@ from sqlalchemy import Text, and_, bindparam, case, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database.keys import SAME_LINE, SESSION, is_fulfillment, naming
+from database.keys import SAME_LINE, SESSION, is_fulfillment, naming, of_fulfillment
 from database.reservations import ReservationState, release
 from database.tables import fulfillments, line_items, orders, stock_reservations
 from domain.catalog import UNASSIGNED
@@ -228,9 +228,7 @@ _CLAIM_LINE = (
     .outerjoin(
         stock_reservations,
         and_(
-            stock_reservations.c.session_id == fulfillments.c.session_id,
-            stock_reservations.c.line_item_id == fulfillments.c.line_item_id,
-            stock_reservations.c.kind == fulfillments.c.kind,
+            of_fulfillment(stock_reservations),
             stock_reservations.c.state == ReservationState.HELD,
         ),
     )

@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database import stock
-from database.keys import is_fulfillment, naming
-from database.tables import fulfillments, stock_reservations
+from database.keys import is_fulfillment, naming, of_fulfillment
+from database.tables import stock_reservations
 from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
 
@@ -102,11 +102,7 @@ async def release_unplanned(connection: AsyncConnection, session_id: str) -> Non
         select(*_RETURNED).where(
             _IS_HELD,
             stock_reservations.c.session_id == session_id,
-            ~exists().where(
-                fulfillments.c.session_id == stock_reservations.c.session_id,
-                fulfillments.c.line_item_id == stock_reservations.c.line_item_id,
-                fulfillments.c.kind == stock_reservations.c.kind,
-            ),
+            ~exists().where(of_fulfillment(stock_reservations)),
         )
     )
     for row in held.all():

@@ -9,23 +9,10 @@ from tests.harness.world import World, eventually
 from workflows import options
 
 
-async def _buy_delayed(world: World) -> str:
-    price = await world.shop.price(ACCESS, currency="eur")
-    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
-    await world.shop.pay(session_id, "bank_debit")
-
-    async def recorded() -> bool | None:
-        order = await world.order_or_none(session_id)
-        return True if order and order.state is OrderState.AWAITING_PAYMENT else None
-
-    await eventually(recorded)
-    return session_id
-
-
 async def test_success_after_fourteen_days_fulfills(skipping_world: World) -> None:
     world = skipping_world
     async with world.worker():
-        session_id = await _buy_delayed(world)
+        session_id = await world.buy_delayed(ACCESS)
         page = await world.api.get("/after-checkout", params={"session_id": session_id})
         assert "Your payment is on its way" in page.text
         assert 'http-equiv="refresh"' in page.text
@@ -44,7 +31,7 @@ async def test_success_after_fourteen_days_fulfills(skipping_world: World) -> No
 async def test_a_lost_event_is_made_up_for_by_the_poll(skipping_world: World) -> None:
     world = skipping_world
     async with world.worker():
-        session_id = await _buy_delayed(world)
+        session_id = await world.buy_delayed(ACCESS)
         await world.shop.deliveries("drop")
         await world.shop.settle(session_id)
         await world.skip(timedelta(days=1))
@@ -54,7 +41,7 @@ async def test_a_lost_event_is_made_up_for_by_the_poll(skipping_world: World) ->
 
 async def test_failure_delivers_nothing_and_tells_the_customer(world: World) -> None:
     async with world.worker():
-        session_id = await _buy_delayed(world)
+        session_id = await world.buy_delayed(ACCESS)
         await world.shop.fail(session_id)
         result = await world.result(session_id)
         page = await world.api.get("/after-checkout", params={"session_id": session_id})
@@ -97,7 +84,7 @@ async def test_a_payment_that_is_never_settled_asks_for_an_operator(
 ) -> None:
     world = skipping_world
     async with world.worker():
-        session_id = await _buy_delayed(world)
+        session_id = await world.buy_delayed(ACCESS)
         await world.skip(options.PAYMENT_PATIENCE["sepa_debit"] - timedelta(days=1))
         assert (await world.order(session_id)).state is OrderState.AWAITING_PAYMENT
         await world.skip(timedelta(days=2))

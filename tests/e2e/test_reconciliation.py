@@ -109,7 +109,7 @@ async def test_a_sweep_waits_out_a_rate_limit(world: World) -> None:
 async def test_a_success_that_no_event_told_wakes_the_order(world: World) -> None:
     async with world.worker():
         await world.sweep()
-        session_id = await _buy_delayed(world)
+        session_id = await world.buy_delayed(ACCESS)
         await _break_endpoint(world)
         await world.shop.settle(session_id)
         assert (await world.sweep()).done == {session_id: Action.WAKE}
@@ -119,7 +119,7 @@ async def test_a_success_that_no_event_told_wakes_the_order(world: World) -> Non
 async def test_a_later_attempt_that_no_event_told_opens_the_order_again(world: World) -> None:
     async with world.worker():
         await world.sweep()
-        session_id = await _buy_delayed(world)
+        session_id = await world.buy_delayed(ACCESS)
         await world.shop.fail(session_id)
         assert (await world.result(session_id)).state is OrderState.PAYMENT_FAILED
         await world.shop.deliveries("drop")
@@ -139,7 +139,7 @@ async def test_a_later_attempt_that_no_event_told_opens_the_order_again(world: W
 async def test_an_order_whose_workflow_is_gone_is_taken_up_again(world: World) -> None:
     async with world.worker():
         await world.sweep()
-        session_id = await _buy_delayed(world)
+        session_id = await world.buy_delayed(ACCESS)
     await world.delete_workflow(session_id)
     await world.let_rest(session_id)
     async with world.worker():
@@ -151,7 +151,7 @@ async def test_an_order_whose_workflow_is_gone_is_taken_up_again(world: World) -
 
 async def test_an_order_whose_workflow_was_terminated_is_told_of(world: World) -> None:
     async with world.worker():
-        session_id = await _buy_delayed(world)
+        session_id = await world.buy_delayed(ACCESS)
         await world.workflow(session_id).terminate("by hand")
         await world.let_rest(session_id)
         report = await world.sweep()
@@ -204,19 +204,6 @@ async def test_the_schedule_is_made_once_and_sweeps(world: World) -> None:
         description = await handle.describe()
     assert description.schedule.spec.intervals[0].every == timedelta(minutes=15)
     await handle.delete()
-
-
-async def _buy_delayed(world: World) -> str:
-    price = await world.shop.price(ACCESS, currency="eur")
-    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
-    await world.shop.pay(session_id, "bank_debit")
-
-    async def recorded() -> bool | None:
-        order = await world.order_or_none(session_id)
-        return True if order and order.state is OrderState.AWAITING_PAYMENT else None
-
-    await eventually(recorded)
-    return session_id
 
 
 async def test_a_session_from_before_the_first_sweep_that_is_paid_after_it_is_ours(

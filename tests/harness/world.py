@@ -23,7 +23,7 @@ from api.app import create_app
 from database.engine import Database
 from database.order_view import read_order
 from database.stock import read_stock, set_on_hand
-from domain.orders import Order
+from domain.orders import Order, OrderState
 from local.carrier.app import create_app as create_carrier
 from local.mail_inbox.app import create_app as create_inbox
 from local.ports import free_port
@@ -112,6 +112,19 @@ class World:
     async def order_or_none(self, session_id: str) -> Order | None:
         async with self.database.transaction() as connection:
             return await read_order(connection, session_id)
+
+    async def buy_delayed(self, metadata: dict[str, str]) -> str:
+        """Buys by bank debit, and waits until the order awaits its payment; a worker must run."""
+        price = await self.shop.price(metadata, currency="eur")
+        session_id = await self.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
+        await self.shop.pay(session_id, "bank_debit")
+
+        async def recorded() -> bool | None:
+            order = await self.order_or_none(session_id)
+            return True if order and order.state is OrderState.AWAITING_PAYMENT else None
+
+        await eventually(recorded)
+        return session_id
 
     async def steps(self, session_id: str) -> dict[str, StepView]:
         """The steps of an order's workflow, by name; none before it has started."""
