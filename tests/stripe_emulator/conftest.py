@@ -140,6 +140,16 @@ class Control:
             assert time.monotonic() < deadline, "deliveries are still under way"
             await asyncio.sleep(0.02)
 
+    async def delivery_waits(self, attempts: int) -> None:
+        """Wait until the newest delivery has been tried so often and pauses before the next."""
+        deadline = time.monotonic() + 10
+        while True:
+            newest = next(iter(await self.deliveries()), None)
+            if newest and len(newest["attempts"]) == attempts and newest["next_attempt_at"]:
+                return
+            assert time.monotonic() < deadline, f"no pause after attempt {attempts}: {newest}"
+            await asyncio.sleep(0.02)
+
     async def deliveries(self) -> list[dict[str, Any]]:
         data: list[dict[str, Any]] = (await self.http.get("/_emulator/deliveries")).json()["data"]
         return data
