@@ -61,7 +61,8 @@ def dummy(spec: str, folder: Path) -> Part:
         argv=[python, "-c", code, name or program, str(folder / "events")],
         cwd=ROOT,
         ready=None if program.endswith("command") else lambda process: "ready" in process.output(),
-        stop_timeout_s=1.0,
+        # Long enough for a busy machine; the one that is to be killed need not be waited for.
+        stop_timeout_s=1.0 if program == "stubborn" else 15.0,
     )
 
 
