@@ -7,8 +7,10 @@ file named `.env`. `load` turns anything missing or unsafe into one clear line p
 
 import re
 import sys
+from base64 import b64decode
 from datetime import timedelta
 from email.utils import parseaddr
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -21,7 +23,31 @@ from domain.ids import ALL_ACCOUNTS, is_account_id
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MIN_OPERATOR_TOKEN_LENGTH = 16
+MIN_SIGNING_SECRET_LENGTH = 32
+MIN_STANDARD_WEBHOOKS_KEY = 24
+MAX_STANDARD_WEBHOOKS_KEY = 64
+"""Bytes; source: the Standard Webhooks specification, "Signature scheme"."""
 _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{16,}")
+_COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
+
+
+class CarrierChoice(StrEnum):
+    """Which adapter books parcels."""
+
+    HTTP = "http"
+    """Any service with the calls of docs/carrier.md, at CARRIER_URL."""
+    EASYPOST = "easypost"
+
+
+class ReceiptSender(StrEnum):
+    """Who mails receipts: us, or Stripe by its own setting."""
+
+    SERVICE = "service"
+    STRIPE = "stripe"
+
+
+_Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+"""Given as one comma-separated text."""
 
 
 class _EnvironmentSettings(BaseSettings):
@@ -51,7 +77,7 @@ class Settings(DatabaseSettings):
     stripe_api_key: SecretStr
     """Secret or restricted key: sk_test_…, sk_live_…, rk_test_… or rk_live_…."""
     stripe_api_base: str = "https://api.stripe.com"
-    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    stripe_webhook_secrets: _Secrets = ()
     """Signing secrets, comma-separated: one per webhook endpoint, two while one is rotated."""
     stripe_connect_accounts: Annotated[tuple[str, ...], NoDecode] = ()
     """Connected accounts whose sessions are ours too: acct_…, comma-separated, or * for all."""
@@ -63,7 +89,38 @@ class Settings(DatabaseSettings):
     smtp_url: SecretStr
     """smtp://, smtp+starttls:// or smtps://, with user:password@ where the server wants it."""
     mail_from: str
-    carrier_url: str
+    carrier: CarrierChoice = CarrierChoice.HTTP
+    carrier_url: str = ""
+    """The carrier's address; with CARRIER=easypost only set to use a stand-in."""
+    carrier_api_key: SecretStr | None = None
+    """What the carrier asks of us: a bearer token, or EasyPost's API key."""
+    carrier_webhook_secrets: _Secrets = ()
+    """What its tracking callbacks are signed with, comma-separated."""
+    downloads_folder: Path | None = None
+    """Where the files of the kind `download` are; the worker and the API both read it."""
+    app_webhook_url: str = ""
+    """Where the merchant's own application hears of grants, revocations and low stock."""
+    app_webhook_secrets: _Secrets = ()
+    """whsec_…, comma-separated: sign what is sent to the merchant's services, the first one only,
+    and verify what they call back with."""
+    app_token: SecretStr | None = None
+    """Bearer token with which the merchant's own application checks entitlements."""
+    mail_webhook_secrets: _Secrets = ()
+    """whsec_…, comma-separated: what bounces and complaints are signed with."""
+    receipts: ReceiptSender = ReceiptSender.SERVICE
+    """Who mails receipts; `stripe` where the Stripe account does, so that none comes twice."""
+    shop_name: str = ""
+    shop_logo_url: str = ""
+    shop_color: str = "#1a1f36"
+    """Of headings and buttons."""
+    shop_support_email: str = ""
+    shop_postal_address: str = ""
+    """In the foot of every mail."""
+    shop_language: str = "en"
+    """Of mails to customers whose own language is not there."""
+    signing_secrets: _Secrets
+    """Comma-separated: sign the links that customers get and the answers to entitlement checks.
+    The first one signs; keep the old one behind it for as long as its links are to work."""
     public_url: str
     """Where customers reach this service; links in mails begin with it."""
     port: int = Field(default=4242, ge=1, le=65535)
@@ -77,7 +134,15 @@ class Settings(DatabaseSettings):
         """Whether the key works on real money; a session of the other mode is not ours."""
         return "_live_" in self.stripe_api_key.get_secret_value()
 
-    @field_validator("stripe_webhook_secrets", "stripe_connect_accounts", mode="before")
+    @field_validator(
+        "stripe_webhook_secrets",
+        "stripe_connect_accounts",
+        "carrier_webhook_secrets",
+        "app_webhook_secrets",
+        "mail_webhook_secrets",
+        "signing_secrets",
+        mode="before",
+    )
     @classmethod
     def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
@@ -91,6 +156,34 @@ class Settings(DatabaseSettings):
             ("sk_test_", "sk_live_", "rk_test_", "rk_live_")
         ):
             raise ValueError("must be a secret or restricted key (sk_… or rk_…)")
+        return value
+
+    @field_validator("app_webhook_secrets", "mail_webhook_secrets")
+    @classmethod
+    def _check_standard_webhooks(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in value:
+            try:
+                key = b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+            except ValueError:
+                key = b""
+            if not MIN_STANDARD_WEBHOOKS_KEY <= len(key) <= MAX_STANDARD_WEBHOOKS_KEY:
+                raise ValueError("each secret is whsec_ and 24 to 64 bytes in base64")
+        return value
+
+    @field_validator("signing_secrets")
+    @classmethod
+    def _check_signing(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not value or any(
+            len(secret.get_secret_value()) < MIN_SIGNING_SECRET_LENGTH for secret in value
+        ):
+            raise ValueError(f"each secret has at least {MIN_SIGNING_SECRET_LENGTH} characters")
+        return value
+
+    @field_validator("shop_color")
+    @classmethod
+    def _check_color(cls, value: str) -> str:
+        if not _COLOR.fullmatch(value):
+            raise ValueError("must be a color as in #1a1f36")
         return value
 
     @field_validator("stripe_webhook_secrets")
@@ -116,9 +209,13 @@ class Settings(DatabaseSettings):
             raise ValueError("must be smtp://, smtp+starttls:// or smtps:// with host and port")
         return value
 
-    @field_validator("stripe_api_base", "carrier_url", "public_url")
+    @field_validator(
+        "stripe_api_base", "carrier_url", "public_url", "app_webhook_url", "shop_logo_url"
+    )
     @classmethod
     def _check_url(cls, value: str) -> str:
+        if not value:
+            return value
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname or not _has_good_port(parts):
             raise ValueError("must be an http:// or https:// URL")
@@ -145,6 +242,16 @@ class Settings(DatabaseSettings):
         if len(value.get_secret_value()) < MIN_OPERATOR_TOKEN_LENGTH:
             raise ValueError(f"must have at least {MIN_OPERATOR_TOKEN_LENGTH} characters")
         return value
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        if self.carrier is CarrierChoice.HTTP and not self.carrier_url:
+            raise ValueError("CARRIER_URL: missing")
+        if self.carrier is CarrierChoice.EASYPOST and self.carrier_api_key is None:
+            raise ValueError("CARRIER_API_KEY: missing; CARRIER=easypost needs it")
+        if self.app_webhook_url and not self.app_webhook_secrets:
+            raise ValueError("APP_WEBHOOK_SECRETS: missing; APP_WEBHOOK_URL needs one")
+        return self
 
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
@@ -194,6 +301,11 @@ class LocalSettings(_EnvironmentSettings):
     """Empty: the local carrier is started and used."""
     public_url: str = ""
     operator_token: str = ""
+    signing_secrets: str = ""
+    app_webhook_secrets: str = ""
+    carrier_webhook_secrets: str = ""
+    mail_webhook_secrets: str = ""
+    downloads_folder: Path | None = None
 
 
 _S = TypeVar("_S", bound=_EnvironmentSettings)

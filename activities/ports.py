@@ -6,7 +6,7 @@ from typing import Protocol
 from domain.checkout import CheckoutSession
 from domain.mail import Email
 from domain.reconciliation import SoldPage
-from domain.shipping import BookedShipment, ShipmentRequest
+from domain.shipping import BookedShipment, Rate, ShipmentRequest
 
 
 class CheckoutSessions(Protocol):
@@ -73,7 +73,10 @@ class Fulfillments(Protocol):
 
 
 class Carrier(Protocol):
-    """Who brings parcels."""
+    """Who brings parcels.
+
+    Adapters pass tests/contract/test_carriers.py.
+    """
 
     async def find(self, reference: str) -> BookedShipment | None:
         """The shipment that was booked under a reference, if any.
@@ -82,13 +85,41 @@ class Carrier(Protocol):
             TransientError: The carrier cannot answer now.
         """
 
-    async def book(self, request: ShipmentRequest) -> BookedShipment:
-        """Books a parcel; the same reference again answers the same parcel.
+    async def quote(self, request: ShipmentRequest) -> tuple[Rate, ...]:
+        """What the carrier offers to bring a parcel for; it books nothing.
 
         Raises:
-            PermanentError: The carrier refuses it, for example its address; nothing is booked.
+            AddressRefusedError: There is no such address.
+            PermanentError: The carrier refuses the parcel.
+            TransientError: The carrier cannot answer now.
+        """
+
+    async def book(self, request: ShipmentRequest, rate: Rate | None) -> BookedShipment:
+        """Books a parcel; the same reference again answers the same parcel.
+
+        Args:
+            request: What to bring where.
+            rate: One that `quote` answered; None leaves the choice to the carrier.
+
+        Raises:
+            AddressRefusedError: There is no such address; nothing is booked.
+            PermanentError: The carrier refuses the parcel; nothing is booked.
             TransientError: The carrier cannot answer now; it may have booked all the same.
         """
+
+
+class Outbox(Protocol):
+    """Has what is recorded as to be sent sent, however long that takes.
+
+    Each starts a workflow of its own, named after what it sends: to ask twice sends once.
+    Both raise TransientError when Temporal did not accept it.
+    """
+
+    async def send_message(self, message_id: str) -> None:
+        """Delivers a message to the merchant's own application."""
+
+    async def send_parcel_mails(self, reference: str) -> None:
+        """Mails the customer what is new about a parcel."""
 
 
 class Mailer(Protocol):

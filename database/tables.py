@@ -12,11 +12,14 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
+    Index,
     Integer,
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -85,6 +88,19 @@ orders = Table(
     _created_at(),
     _updated_at(),
     Column("closed_at", DateTime(timezone=True), comment="when the order reached its end"),
+    Column("erased_at", DateTime(timezone=True), comment="when its personal data was erased"),
+)
+
+# What people did to an order, and why.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("session_id", Text, ForeignKey(orders.c.session_id), nullable=False, index=True),
+    Column("act", Text, nullable=False),
+    Column("by", Text, nullable=False, comment="an operator, or `customer`"),
+    Column("detail", Text, nullable=False, comment="no personal data"),
+    _created_at(),
 )
 
 line_items = Table(
@@ -113,6 +129,13 @@ fulfillments = Table(
     Column("kind", Text, primary_key=True),
     Column("state", Text, nullable=False),
     Column("parameters", JSONB, nullable=False),
+    Column(
+        "delivered",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'::jsonb"),
+        comment="what the customer has in hand: see domain.orders.Deliverable",
+    ),
     Column("error", Text, comment="why an operator is needed"),
     Column("note", Text, comment="what an operator said: who, and why"),
     _created_at(),
@@ -140,10 +163,93 @@ entitlements = Table(
     "entitlements",
     metadata,
     *_fulfillment_key(),
+    Column("id", Text, nullable=False, unique=True),
     Column("feature", Text, nullable=False),
     Column("url", Text, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    Column("customer_email", Text, index=True),
+    Column("quantity", Integer, nullable=False, comment="seats"),
+    Column("customer_id", Text, index=True),
+    Column("customer_email", Text),
+    Column("client_reference_id", Text, index=True),
+    Column("starts_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), comment="null: it does not end by itself"),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("revoked_because", Text),
+    _created_at(),
+)
+Index("ix_entitlements_customer_email", func.lower(entitlements.c.customer_email))
+
+# Keys to hand out: of an imported pool, until they are handed out, or made for an order.
+license_keys = Table(
+    "license_keys",
+    metadata,
+    Column("key", Text, primary_key=True, comment="in its normal form"),
+    Column("pool", Text, nullable=False),
+    Column("session_id", Text, comment="null until it is handed out"),
+    Column("line_item_id", Text),
+    Column("kind", Text),
+    Column("position", Integer, comment="of the pieces that were bought, from 1"),
+    Column("activation_limit", Integer, comment="null: any number"),
+    Column("issued_at", DateTime(timezone=True)),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("disabled_at", DateTime(timezone=True)),
+    _created_at(),
+    ForeignKeyConstraint(
+        ["session_id", "line_item_id", "kind"],
+        [fulfillments.c.session_id, fulfillments.c.line_item_id, fulfillments.c.kind],
+    ),
+    UniqueConstraint("session_id", "line_item_id", "kind", "position"),
+)
+Index(
+    "ix_license_keys_free",
+    license_keys.c.pool,
+    postgresql_where=license_keys.c.session_id.is_(None),
+)
+
+license_activations = Table(
+    "license_activations",
+    metadata,
+    Column("key", Text, ForeignKey(license_keys.c.key), primary_key=True),
+    Column("instance", Text, primary_key=True, comment="what the software calls its machine"),
+    Column("activated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("deactivated_at", DateTime(timezone=True)),
+)
+
+downloads = Table(
+    "downloads",
+    metadata,
+    *_fulfillment_key(),
+    Column("file", Text, primary_key=True, comment="below DOWNLOADS_FOLDER"),
+    Column("allowed", Integer, comment="how often; null: any number"),
+    Column("count", Integer, nullable=False, server_default=text("0")),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("last_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    _created_at(),
+)
+
+# What the merchant's own service was asked to fulfill, and what it answered or called back.
+service_calls = Table(
+    "service_calls",
+    metadata,
+    *_fulfillment_key(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False, comment="asked, pending, fulfilled or failed"),
+    Column("reason", Text, comment="why it failed, for the operator"),
+    Column("delivered", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+    _created_at(),
+    _updated_at(),
+)
+
+# What the customer is asked about a fulfillment, by a signed link.
+questions = Table(
+    "questions",
+    metadata,
+    *_fulfillment_key(),
+    Column("name", Text, primary_key=True, comment="address or out_of_stock"),
+    Column("default_at", DateTime(timezone=True), comment="when the default answer counts"),
+    Column("answer", Text),
+    Column("answered_by", Text, comment="customer, operator or default"),
+    Column("answered_at", DateTime(timezone=True)),
     _created_at(),
 )
 
@@ -153,20 +259,65 @@ shipments = Table(
     *_fulfillment_key(),
     Column("sku", Text, nullable=False),
     Column("quantity", Integer, nullable=False),
-    Column("weight_grams", Integer, nullable=False),
+    Column("weight_grams", Integer, nullable=False, comment="of one piece"),
     Column("stock_taken", Boolean, nullable=False),
-    Column("carrier_shipment_id", Text, comment="null until the carrier has booked"),
+    _created_at(),
+    _updated_at(),
+)
+
+parcels = Table(
+    "parcels",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("line_item_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, comment="of the shipment's parcels, from 1"),
+    Column("reference", Text, nullable=False, unique=True, comment="its name at the carrier"),
+    Column("warehouse", Text, nullable=False),
+    Column("items", JSONB, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("status_at", DateTime(timezone=True)),
+    Column("carrier_shipment_id", Text, index=True, comment="null until the carrier has booked"),
     Column("carrier", Text),
-    Column("tracking_number", Text),
+    Column("service", Text),
+    Column("price_minor", BigInteger, comment="what the carrier charges"),
+    Column("price_currency", Text),
+    Column("label_url", Text),
+    Column("tracking_number", Text, index=True),
     Column("tracking_url", Text),
     _created_at(),
     _updated_at(),
+    ForeignKeyConstraint(
+        ["session_id", "line_item_id", "kind"],
+        [shipments.c.session_id, shipments.c.line_item_id, shipments.c.kind],
+    ),
+)
+
+# What carriers told of parcels, each event once.
+tracking_events = Table(
+    "tracking_events",
+    metadata,
+    Column("id", Text, primary_key=True, comment="the carrier's own"),
+    Column("reference", Text, ForeignKey(parcels.c.reference), nullable=False, index=True),
+    Column("status", Text, nullable=False),
+    Column("message", Text),
+    Column("at", DateTime(timezone=True), nullable=False),
+    _created_at(),
+)
+
+skus = Table(
+    "skus",
+    metadata,
+    Column("sku", Text, primary_key=True),
+    Column("low_at", Integer, comment="at this much or less on hand an event tells of it"),
+    Column("is_low", Boolean, nullable=False, server_default=text("false")),
 )
 
 stock = Table(
     "stock",
     metadata,
-    Column("sku", Text, primary_key=True),
+    Column("sku", Text, ForeignKey(skus.c.sku), primary_key=True),
+    Column("warehouse", Text, primary_key=True),
     Column("on_hand", Integer, CheckConstraint("on_hand >= 0", name="on_hand"), nullable=False),
     _updated_at(),
 )
@@ -175,13 +326,16 @@ stock_movements = Table(
     "stock_movements",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("sku", Text, ForeignKey(stock.c.sku), nullable=False, index=True),
+    Column("sku", Text, nullable=False),
+    Column("warehouse", Text, nullable=False),
     Column("quantity", Integer, nullable=False, comment="negative when taken"),
     Column("reason", Text, nullable=False),
     Column("session_id", Text, index=True),
     Column("line_item_id", Text),
     Column("kind", Text),
     _created_at(),
+    ForeignKeyConstraint(["sku", "warehouse"], [stock.c.sku, stock.c.warehouse]),
+    Index("ix_stock_movements_sku", "sku", "warehouse"),
 )
 
 # Pieces that are held for an order whose delayed payment is under way. They are off the stock
@@ -192,11 +346,37 @@ stock_reservations = Table(
     Column("session_id", Text, ForeignKey(orders.c.session_id), primary_key=True),
     Column("line_item_id", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
-    Column("sku", Text, nullable=False),
+    Column("sku", Text, primary_key=True, comment="what is taken: a bundle's parts"),
+    Column("warehouse", Text, primary_key=True),
     Column("quantity", Integer, nullable=False),
-    Column("state", Text, nullable=False, comment="held, used or released"),
+    Column("state", Text, nullable=False, comment="held, used, released or expired"),
+    Column("expires_at", DateTime(timezone=True), comment="null: with the payment's outcome"),
     _created_at(),
     _updated_at(),
+)
+
+# What is told to the merchant's own application, by Standard Webhooks.
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Text, primary_key=True, comment="msg_…"),
+    Column("type", Text, nullable=False),
+    Column("session_id", Text, ForeignKey(orders.c.session_id), index=True),
+    Column("data", JSONB, nullable=False),
+    Column("state", Text, nullable=False, index=True, comment="pending, delivered or failed"),
+    _created_at(),
+    _updated_at(),
+)
+
+message_attempts = Table(
+    "message_attempts",
+    metadata,
+    Column("message_id", Text, ForeignKey(messages.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("status_code", Integer, comment="null when there was no answer"),
+    Column("error", Text),
 )
 
 # How far reconciliation has come with what one Stripe account sold.
@@ -214,13 +394,18 @@ sweeps = Table(
     Column("swept_until", DateTime(timezone=True), nullable=False),
 )
 
+# What was or is being mailed. A mail goes out once per row.
 emails = Table(
     "emails",
     metadata,
     Column("session_id", Text, ForeignKey(orders.c.session_id), primary_key=True),
     Column("name", Text, primary_key=True),
-    Column("recipient", Text, nullable=False),
-    Column("message_id", Text, nullable=False),
+    Column("key", Text, primary_key=True, comment="tells mails of one name apart; often empty"),
+    Column("recipient", Text, comment="null once it is erased"),
+    Column("message_id", Text, nullable=False, unique=True),
     _created_at(),
     Column("sent_at", DateTime(timezone=True), comment="null until the mail server accepted it"),
+    Column("bounced_at", DateTime(timezone=True)),
+    Column("complained_at", DateTime(timezone=True)),
+    Column("problem", Text, comment="what the mail provider said of a bounce or complaint"),
 )

@@ -2,7 +2,8 @@
 
     FulfillmentError
     ├── PermanentError           trying again changes nothing: a person must decide
-    │   └── SessionUnknownError  Stripe knows no such Checkout Session: nothing to fulfill
+    │   ├── SessionUnknownError  Stripe knows no such Checkout Session: nothing to fulfill
+    │   └── AddressRefusedError  the carrier does not know the address: the customer is asked
     └── TransientError           trying again may help
         └── MisconfiguredError   only after somebody mends a key or a setting: try slowly
 
@@ -36,6 +37,13 @@ class SessionUnknownError(PermanentError):
 
     def __init__(self, message: str) -> None:
         super().__init__("session_unknown", message)
+
+
+class AddressRefusedError(PermanentError):
+    """The carrier cannot deliver to this address; another one may do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("address_refused", message)
 
 
 class TransientError(FulfillmentError):

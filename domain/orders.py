@@ -14,6 +14,7 @@ from domain.checkout import (
     QuantityOffer,
 )
 from domain.money import Money
+from domain.shipping import Parcel
 
 
 class OrderState(StrEnum):
@@ -21,6 +22,8 @@ class OrderState(StrEnum):
 
     AWAITING_PAYMENT = "awaiting_payment"
     FULFILLING = "fulfilling"
+    PARTIALLY_FULFILLED = "partially_fulfilled"
+    """Part of it is delivered, the rest waits for something, and no operator is needed."""
     ACTION_REQUIRED = "action_required"
     FULFILLED = "fulfilled"
     PAYMENT_FAILED = "payment_failed"
@@ -32,7 +35,12 @@ class OrderState(StrEnum):
 
 
 OPEN_STATES = frozenset(
-    {OrderState.AWAITING_PAYMENT, OrderState.FULFILLING, OrderState.ACTION_REQUIRED}
+    {
+        OrderState.AWAITING_PAYMENT,
+        OrderState.FULFILLING,
+        OrderState.PARTIALLY_FULFILLED,
+        OrderState.ACTION_REQUIRED,
+    }
 )
 CLOSED_STATES = frozenset(OrderState) - OPEN_STATES
 LOST_STATES = frozenset({OrderState.PAYMENT_FAILED, OrderState.EXPIRED})
@@ -43,6 +51,12 @@ class FulfillmentState(StrEnum):
     """Where one fulfillment stands; the last two are ends."""
 
     PENDING = "pending"
+    BACKORDERED = "backordered"
+    """It waits until there is stock."""
+    AWAITING_CUSTOMER = "awaiting_customer"
+    """The customer was asked something: see `Question`."""
+    AWAITING_SERVICE = "awaiting_service"
+    """The merchant's own service has it in hand."""
     AWAITING_OPERATOR = "awaiting_operator"
     ACTION_REQUIRED = "action_required"
     FULFILLED = "fulfilled"
@@ -50,10 +64,34 @@ class FulfillmentState(StrEnum):
 
 
 SETTLED_STATES = frozenset({FulfillmentState.FULFILLED, FulfillmentState.SKIPPED})
+WAITING_STATES = frozenset(
+    {
+        FulfillmentState.BACKORDERED,
+        FulfillmentState.AWAITING_CUSTOMER,
+        FulfillmentState.AWAITING_SERVICE,
+    }
+)
+"""It waits for somebody who is neither us nor an operator."""
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class Question(StrEnum):
+    """What a customer is asked about a fulfillment, by a signed link."""
+
+    ADDRESS = "address"
+    """The carrier does not know the address: where shall it go?"""
+    OUT_OF_STOCK = "out_of_stock"
+    """Stock ran out after the payment: wait, or money back? Answered by `StockAnswer`."""
+
+
+class StockAnswer(StrEnum):
+    """What a customer, or the policy after its delay, says to `Question.OUT_OF_STOCK`."""
+
+    WAIT = "wait"
+    REFUND = "refund"
 
 
 class PlannedFulfillment(_Value):
@@ -65,15 +103,39 @@ class PlannedFulfillment(_Value):
     """What the kind needs to know; the kind itself says which keys, and checks them."""
 
 
+class DeliverableType(StrEnum):
+    """How pages and mails show what a customer has in hand."""
+
+    LINK = "link"
+    KEY = "key"
+    FILE = "file"
+    TEXT = "text"
+
+
+class Deliverable(_Value):
+    """One thing that a customer has in hand once a fulfillment is done.
+
+    Any kind may hand over any of these; parcels, which move on afterwards, are apart.
+    """
+
+    type: DeliverableType
+    value: str
+    """A link's URL, a key, a file's name as the kind `download` knows it, a sentence."""
+    label: str = ""
+    """What it is called, where the line item's own name does not say."""
+    expires_at: datetime | None = None
+
+
 class Fulfillment(PlannedFulfillment):
     """A planned fulfillment and how far it came."""
 
     state: FulfillmentState
     error: str | None = None
     note: str | None = None
-    access_url: str | None = None
-    tracking_number: str | None = None
-    tracking_url: str | None = None
+    question: Question | None = None
+    """What the customer is asked now."""
+    delivered: tuple[Deliverable, ...] = ()
+    parcels: tuple[Parcel, ...] = ()
 
 
 class OrderLine(_Value):
