@@ -62,6 +62,12 @@ class OrderSnapshot(_Model):
     """Of a completed session whose payment is under way: what will be planned once it has come."""
 
 
+class RefreshOrderInput(_Model):
+    """Whose state is to follow from its fulfillments."""
+
+    session_id: str
+
+
 class RecordStepInput(_Model):
     """How far a step came.
 
@@ -192,6 +198,13 @@ class OrderActivities:
                 )
             else:
                 await clear_order_problem(connection, request.session_id)
+            await refresh_state(connection, request.session_id)
+
+    @activity.defn
+    async def refresh_order(self, request: RefreshOrderInput) -> None:
+        """Makes an open order's state follow from those of its fulfillments."""
+        async with self._database.transaction() as connection:
+            await lock_order(connection, request.session_id)
             await refresh_state(connection, request.session_id)
 
     @activity.defn

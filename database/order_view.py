@@ -3,12 +3,13 @@
 from typing import TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, literal_column, select, text
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.emails import RECEIPT
 from database.keys import SAME_LINE, SESSION, of_fulfillment
-from database.tables import emails, entitlements, fulfillments, line_items, orders, shipments
+from database.tables import emails, fulfillments, line_items, orders, parcels, questions
 from domain.checkout import (
     Address,
     CollectedDetails,
@@ -26,6 +27,25 @@ _ORDER = (
     .outerjoin(emails, and_(emails.c.session_id == orders.c.session_id, emails.c.name == RECEIPT))
     .where(orders.c.session_id == SESSION)
 )
+_QUESTION = (
+    select(questions.c.name)
+    .where(of_fulfillment(questions), questions.c.answer.is_(None))
+    .limit(1)
+    .scalar_subquery()
+)
+_PARCELS = (
+    select(
+        func.coalesce(
+            func.jsonb_agg(
+                aggregate_order_by(func.to_jsonb(literal_column("parcels")), parcels.c.number)
+            ),
+            text("'[]'::jsonb"),
+            type_=JSONB,
+        )
+    )
+    .where(of_fulfillment(parcels))
+    .scalar_subquery()
+)
 _LINES = (
     select(
         line_items,
@@ -34,19 +54,11 @@ _LINES = (
         fulfillments.c.parameters,
         fulfillments.c.error,
         fulfillments.c.note,
-        entitlements.c.url.label("access_url"),
-        shipments.c.tracking_number,
-        shipments.c.tracking_url,
+        fulfillments.c.delivered,
+        _QUESTION.label("question"),
+        _PARCELS.label("parcels"),
     )
     .outerjoin(fulfillments, SAME_LINE)
-    .outerjoin(
-        entitlements,
-        of_fulfillment(entitlements),
-    )
-    .outerjoin(
-        shipments,
-        of_fulfillment(shipments),
-    )
     .where(line_items.c.session_id == SESSION)
     .order_by(line_items.c.position, fulfillments.c.kind)
 )

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Text, and_, bindparam, case, delete, exists, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Text, and_, bindparam, case, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SAME_LINE, SESSION, is_fulfillment, naming, of_fulfillment
@@ -32,6 +32,7 @@ from domain.orders import (
     LOST_STATES,
     OPEN_STATES,
     SETTLED_STATES,
+    Deliverable,
     Fulfillment,
     FulfillmentState,
     OrderState,
@@ -242,6 +243,7 @@ _MARK = (
         state=bindparam("new_state"),
         error=bindparam("new_error"),
         note=func.coalesce(bindparam("new_note", type_=Text), fulfillments.c.note),
+        delivered=func.coalesce(bindparam("new_delivered", type_=JSONB(none_as_null=True)), fulfillments.c.delivered),
     )
 )
 _CLOSE = (
@@ -299,10 +301,18 @@ async def mark_fulfillment(
     *,
     error: str | None = None,
     note: str | None = None,
+    delivered: Iterable[Deliverable] = (),
 ) -> None:
-    """Records how far a fulfillment came; one that was fulfilled stays so."""
+    """Records how far a fulfillment came, and what the customer has; once fulfilled it stays so."""
     await connection.execute(
-        _MARK, {**naming(ref), "new_state": state, "new_error": error, "new_note": note}
+        _MARK,
+        {
+            **naming(ref),
+            "new_state": state,
+            "new_error": error,
+            "new_note": note,
+            "new_delivered": [each.model_dump(mode="json") for each in delivered] or None,
+        },
     )
 
 
@@ -329,11 +339,19 @@ async def clear_order_problem(connection: AsyncConnection, session_id: str) -> N
 
 
 async def refresh_state(connection: AsyncConnection, session_id: str) -> None:
-    """Makes an open order action required when anything of it is, and only then."""
-    stuck = exists().where(
-        fulfillments.c.session_id == session_id,
-        fulfillments.c.state == FulfillmentState.ACTION_REQUIRED,
-    )
+    """Makes an open order's state follow from those of its fulfillments.
+
+    It is action required when anything of it is, and only then; partially fulfilled when some of
+    it is delivered and some is not.
+    """
+
+    def has(*states: FulfillmentState) -> ColumnElement[bool]:
+        return exists().where(
+            fulfillments.c.session_id == session_id, fulfillments.c.state.in_(states)
+        )
+
+    stuck = has(FulfillmentState.ACTION_REQUIRED)
+    partly = has(FulfillmentState.FULFILLED) & has(*set(FulfillmentState) - SETTLED_STATES)
     await connection.execute(
         update(orders)
         .where(orders.c.session_id == session_id, orders.c.state.not_in(CLOSED_STATES))
@@ -341,13 +359,11 @@ async def refresh_state(connection: AsyncConnection, session_id: str) -> None:
             state=case(
                 (orders.c.error.is_not(None) | stuck, OrderState.ACTION_REQUIRED),
                 (
-                    orders.c.state == OrderState.ACTION_REQUIRED,
-                    case(
-                        (orders.c.payment_status.in_(_SETTLING), OrderState.FULFILLING),
-                        else_=OrderState.AWAITING_PAYMENT,
-                    ),
+                    func.coalesce(orders.c.payment_status, "").not_in(_SETTLING),
+                    OrderState.AWAITING_PAYMENT,
                 ),
-                else_=orders.c.state,
+                (partly, OrderState.PARTIALLY_FULFILLED),
+                else_=OrderState.FULFILLING,
             )
         )
     )

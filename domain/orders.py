@@ -212,7 +212,7 @@ def next_state(
         return current
     if foreign and current in {None, OrderState.IGNORED, OrderState.UNKNOWN_SESSION}:
         return OrderState.IGNORED
-    working = current in {OrderState.FULFILLING, OrderState.ACTION_REQUIRED}
+    working = current in OPEN_STATES - {OrderState.AWAITING_PAYMENT}
     match payment:
         case Payment.EXPIRED:
             return OrderState.EXPIRED

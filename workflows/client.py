@@ -1,6 +1,8 @@
 """The client's side of the workflow: start it, tell it of events, wait for its result."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from temporalio.client import Client, WorkflowFailureError
@@ -13,9 +15,11 @@ from domain.errors import TransientError
 from domain.orders import OrderState
 from workflows.contract import (
     EVENT_SIGNAL,
+    NEWS_SIGNAL,
     WORKFLOW,
     CheckoutEvent,
     FulfillCheckoutInput,
+    FulfillmentNews,
     FulfillmentResult,
 )
 
@@ -31,6 +35,22 @@ async def connect(address: str, namespace: str, *, lazy: bool = False) -> Client
     return await Client.connect(
         address, namespace=namespace, data_converter=pydantic_data_converter, lazy=lazy
     )
+
+
+@asynccontextmanager
+async def _accepted() -> AsyncIterator[None]:
+    """Has Temporal accept what the block asks of it, in time.
+
+    Raises:
+        TransientError: It did not.
+    """
+    try:
+        async with asyncio.timeout(ACCEPT_TIMEOUT.total_seconds()):
+            yield
+    except (*_UNAVAILABLE, TimeoutError) as error:
+        raise TransientError(
+            "temporal_unavailable", f"Temporal did not accept: {type(error).__name__}"
+        ) from error
 
 
 class Fulfillments:
@@ -73,20 +93,31 @@ class Fulfillments:
             TransientError: The Temporal server did not accept it in time.
         """
         request = FulfillCheckoutInput(session_id=session_id, account=account)
-        try:
-            async with asyncio.timeout(ACCEPT_TIMEOUT.total_seconds()):
-                try:
-                    await self._start(request, event, WorkflowIDReusePolicy.REJECT_DUPLICATE)
-                except WorkflowAlreadyStartedError:
-                    if not (reopen and await self._ended_unfulfilled(session_id)):
-                        return False
-                    # The order's rows keep anything from being delivered twice.
-                    await self._start(request, event, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
-                return True
-        except (*_UNAVAILABLE, TimeoutError) as error:
-            raise TransientError(
-                "temporal_unavailable", f"Temporal did not accept: {type(error).__name__}"
-            ) from error
+        signal = (EVENT_SIGNAL, event) if event else None
+        async with _accepted():
+            try:
+                await self._start(request, signal, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+            except WorkflowAlreadyStartedError:
+                if not (reopen and await self._ended_unfulfilled(session_id)):
+                    return False
+                # The order's rows keep anything from being delivered twice.
+                await self._start(request, signal, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+            return True
+
+    async def wake(self, session_id: str, step: str, *, account: str | None) -> None:
+        """Tells a session's workflow that something a step may wait for is recorded.
+
+        One that Temporal has lost is started anew, and reads the record by itself; one that has
+        ended is left alone.
+
+        Raises:
+            TransientError: The Temporal server did not accept it in time.
+        """
+        request = FulfillCheckoutInput(session_id=session_id, account=account)
+        signal = (NEWS_SIGNAL, FulfillmentNews(step=step))
+        async with _accepted():
+            with suppress(WorkflowAlreadyStartedError):
+                await self._start(request, signal, WorkflowIDReusePolicy.REJECT_DUPLICATE)
 
     async def _ended_unfulfilled(self, session_id: str) -> bool:
         """Whether a workflow that has ended did so by itself, without fulfilling anything."""
@@ -113,7 +144,7 @@ class Fulfillments:
     async def _start(
         self,
         request: FulfillCheckoutInput,
-        event: CheckoutEvent | None,
+        signal: tuple[str, CheckoutEvent | FulfillmentNews] | None,
         reuse: WorkflowIDReusePolicy,
     ) -> None:
         await self._client.start_workflow(
@@ -123,8 +154,8 @@ class Fulfillments:
             task_queue=self._task_queue,
             id_reuse_policy=reuse,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            start_signal=EVENT_SIGNAL if event else None,
-            start_signal_args=[event] if event else [],
+            start_signal=signal[0] if signal else None,
+            start_signal_args=signal[1:] if signal else [],
             rpc_timeout=ACCEPT_TIMEOUT,
         )
 

@@ -9,6 +9,7 @@ from domain.orders import FulfillmentState, OrderState
 
 WORKFLOW = "FulfillCheckout"
 EVENT_SIGNAL = "checkout_event_received"
+NEWS_SIGNAL = "fulfillment_news"
 
 
 class _Message(BaseModel):
@@ -28,6 +29,12 @@ class CheckoutEvent(_Message):
 
     id: str
     type: str
+
+
+class FulfillmentNews(_Message):
+    """Something was recorded that a step may wait for: a hint to look."""
+
+    step: str
 
 
 class OperatorDecision(_Message):

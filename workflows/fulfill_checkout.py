@@ -10,16 +10,23 @@ from the rest. The workflow ends when every step is settled.
 """
 
 import asyncio
+import itertools
 from functools import partial
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.mails import MailActivities, SendPaymentFailedInput, SendReceiptInput
+    from activities.mails import (
+        MailActivities,
+        SendDeliveryInput,
+        SendPaymentFailedInput,
+        SendReceiptInput,
+    )
     from activities.orders import (
         CloseOrderInput,
         OrderActivities,
         OrderSnapshot,
+        RefreshOrderInput,
         SyncOrderInput,
     )
     from domain.catalog import UNASSIGNED
@@ -36,10 +43,12 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
     from workflows.contract import (
         EVENT_SIGNAL,
+        NEWS_SIGNAL,
         WORKFLOW,
         CheckoutEvent,
         FulfillCheckoutInput,
         FulfillmentResult,
+        FulfillmentNews,
         FulfillmentSummary,
         OperatorDecision,
         StepView,
@@ -94,6 +103,11 @@ class FulfillCheckout:
         workflow.logger.info("event %s (%s)", event.id, event.type)
         self._events += 1
 
+    @workflow.signal(name=NEWS_SIGNAL, description="Something a step waits for was recorded")
+    def fulfillment_news(self, news: FulfillmentNews) -> None:
+        """Looks at a step again, if it waits for somebody's word."""
+        self._steps.hear(news.step)
+
     @workflow.query(description="All steps of the order, with tries and problems")
     def steps(self) -> tuple[StepView, ...]:
         """All steps so far."""
@@ -134,11 +148,45 @@ class FulfillCheckout:
         await self._deliveries_settled()
         if self._fulfillments:
             receipt = self._steps.add("receipt", None, _RETRY_OR_SKIP)
+            told = self._fulfilled()
             self._tasks.append(asyncio.create_task(self._steps.settle(receipt, self._send_receipt)))
+            await self._tell_of_late_ones(told)
         # Again, since a plan made anew adds tasks. A task raises for a defect only, which
         # fails the workflow task, where Temporal shows it, and never the workflow.
         while not all(task.done() for task in self._tasks):
             await asyncio.gather(*self._tasks)
+
+    def _fulfilled(self) -> tuple[FulfillmentRef, ...]:
+        done = FulfillmentState.FULFILLED
+        return tuple(ref for ref, state in self._fulfillments.items() if state is done)
+
+    async def _tell_of_late_ones(self, in_receipt: tuple[FulfillmentRef, ...]) -> None:
+        """Mails what becomes ready after the receipt; what comes together, in one mail."""
+        told = set(in_receipt)
+
+        def ready() -> tuple[FulfillmentRef, ...]:
+            return tuple(ref for ref in self._fulfilled() if ref not in told)
+
+        def is_over() -> bool:
+            return SETTLED_STATES.issuperset(self._fulfillments.values())
+
+        for number in itertools.count(1):
+            await workflow.wait_condition(
+                lambda: not self._busy(StepState.RUNNING) and (bool(ready()) or is_over())
+            )
+            news = ready()
+            if not news:
+                return
+            told.update(news)
+            request = SendDeliveryInput(
+                session_id=self._session_id, number=number, fulfillments=news
+            )
+            step = self._steps.add(f"delivery_mail_{number}", None, _RETRY_OR_SKIP)
+            self._tasks.append(
+                asyncio.create_task(
+                    self._steps.settle(step, partial(self._send_delivery, request))
+                )
+            )
 
     async def _await_payment(self, step: Step) -> OrderSnapshot:
         """Asks Stripe until the payment is settled or lost.
@@ -161,7 +209,7 @@ class FulfillCheckout:
                     f"payment_unresolved: after {patience.days} days Stripe says neither paid "
                     f"nor failed ({snapshot.payment_method_type or 'unknown payment method'})"
                 )
-            await step.wait_until(self._has_new_event, options.payment_poll_delay(polls))
+            await step.wait_until(self._has_new_event, options.poll_delay(polls))
             polls += 1
 
     def _tell_of_failure(self) -> asyncio.Task[StepState]:
@@ -219,6 +267,9 @@ class FulfillCheckout:
             if kind is None:
                 raise StepParkedError(f"kind_unknown: {ref.kind!r}; known: {', '.join(KINDS)}")
             await kind.fulfill(ref, parameters, step)
+            if any(each.waits for each in self._steps.deliveries()):
+                # The record of a delivery does not look at its order: most end together.
+                await self._refresh(step)
 
         async def abandon(step: Step) -> None:
             kind = KINDS.get(ref.kind)
@@ -269,7 +320,16 @@ class FulfillCheckout:
                 task.result()
         return self._steps.any_in(*states)
 
+    async def _refresh(self, step: Step) -> None:
+        request = RefreshOrderInput(session_id=self._session_id)
+        await step.execute(OrderActivities.refresh_order, request, options.DATABASE)
+
+    async def _send_delivery(self, request: SendDeliveryInput, step: Step) -> None:
+        await step.execute(MailActivities.send_delivery, request, options.MAIL)
+
     async def _send_receipt(self, step: Step) -> None:
+        if not SETTLED_STATES.issuperset(self._fulfillments.values()):
+            await self._refresh(step)
         request = SendReceiptInput(session_id=self._session_id)
         await step.execute(MailActivities.send_receipt, request, options.MAIL)
 

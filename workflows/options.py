@@ -80,8 +80,8 @@ def alarm_delay(tries: int) -> timedelta:
     return min(_FIRST_ALARM_DELAY * (1 << min(tries - 1, 10)), _LONGEST_ALARM_DELAY)
 
 
-_FIRST_PAYMENT_POLL = timedelta(hours=1)
-_LONGEST_PAYMENT_POLL = timedelta(days=1)
+_FIRST_POLL = timedelta(hours=1)
+_LONGEST_POLL = timedelta(days=1)
 DEFAULT_PAYMENT_PATIENCE = timedelta(days=90)
 PAYMENT_PATIENCE = {
     # Debits: Stripe's time until success is known, doubled for holidays and late returns.
@@ -111,6 +111,6 @@ def payment_patience(payment_method_type: str | None) -> timedelta:
     return PAYMENT_PATIENCE.get(payment_method_type or "", DEFAULT_PAYMENT_PATIENCE)
 
 
-def payment_poll_delay(polls: int) -> timedelta:
-    """How long to wait for an event before the session is looked at once more."""
-    return min(_FIRST_PAYMENT_POLL * (1 << min(polls, 10)), _LONGEST_PAYMENT_POLL)
+def poll_delay(polls: int) -> timedelta:
+    """How long to wait for news before it is looked for once more."""
+    return min(_FIRST_POLL * (1 << min(polls, 10)), _LONGEST_POLL)

@@ -5,6 +5,7 @@ until an operator retries, skips or settles it.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -21,9 +22,11 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.interceptor import MISCONFIGURED
+    from activities.mails import MailActivities, SendQuestionInput
     from activities.orders import OrderActivities, RecordStepInput
+    from activities.progress import Progress
     from domain.ids import FulfillmentRef
-    from domain.orders import FulfillmentState
+    from domain.orders import FulfillmentState, Question
     from workflows import options
     from workflows.contract import OperatorDecision, StepView
 
@@ -67,6 +70,14 @@ class StepParkedError(Exception):
         self.state = state
 
 
+class StepDecidedError(Exception):
+    """An operator decided about a step that waits for somebody else."""
+
+    def __init__(self, verdict: "Verdict") -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
+
+
 class Verdict(StrEnum):
     """What an operator can decide about a parked step."""
 
@@ -104,6 +115,7 @@ class Step:
     error: str | None = None
     note: str | None = None
     _decisions: list[Verdict] = field(default_factory=list)
+    _news: int = 0
 
     def enter(self, state: StepState, error: str | None = None) -> None:
         """Changes the state, where everybody can see it."""
@@ -158,10 +170,63 @@ class Step:
             workflow.logger.info("%s: nothing heard within %s", self.name, at_most)
         self.enter(StepState.RUNNING)
 
+    async def until_done(
+        self,
+        activity: Callable[[Any, Request], Awaitable[Progress]],
+        request: Request,
+        how: options.StepOptions,
+    ) -> None:
+        """Runs an activity until it says that it is done.
+
+        In between it waits for news, or until it is time to look again; what the activity wants
+        to know of the customer is mailed once.
+
+        Raises:
+            StepParkedError: As for `execute`.
+            StepDecidedError: An operator decided while it waited.
+        """
+        asked: set[Question] = set()
+        looks = 0
+        while True:
+            heard = self._news
+            progress = await self.execute(activity, request, how)
+            if progress.waiting is None:
+                return
+            if progress.ask is not None and progress.ask not in asked and self.ref is not None:
+                question = SendQuestionInput(fulfillment=self.ref, question=progress.ask)
+                await self.execute(MailActivities.send_question, question, options.MAIL)
+                asked.add(progress.ask)
+            delay = options.poll_delay(looks)
+            await self._wait_for_news(progress, heard, min(delay, progress.look_again_in or delay))
+            looks += 1
+
+    async def _wait_for_news(self, progress: Progress, heard: int, at_most: timedelta) -> None:
+        self._decisions.clear()
+        self.enter(StepState.WAITING, progress.waiting)
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._news > heard or bool(self._decisions),
+                timeout=at_most,
+                timeout_summary=f"look again at {self.name}",
+            )
+        if self._decisions:
+            raise StepDecidedError(self._decisions[-1])
+        self.enter(StepState.RUNNING)
+
+    def hear(self) -> None:
+        """Something was recorded that this step may wait for."""
+        self._news += 1
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for somebody."""
+        return self.state in _PARKED or self.state is StepState.WAITING
+
     @property
     def waits_for_operator(self) -> bool:
         """Whether a decision would be heard now."""
-        return self.state in _PARKED and not self._decisions
+        waits = self.waits if self.ref is not None else self.state in _PARKED
+        return waits and not self._decisions
 
     def decide(self, verdict: Verdict, note: str) -> None:
         """Takes an operator's decision."""
@@ -257,10 +322,17 @@ class Steps:
                 await self._try(step, attempt)
             except StepParkedError as parked:
                 verdict = await self._ask_operator(step, parked, abandon)
-                if verdict is Verdict.RETRY:
-                    continue
+            except StepDecidedError as decided:
+                verdict = decided.verdict
+                try:
+                    await self._carry_out(step, verdict, abandon)
+                except StepParkedError as refused:
+                    verdict = await self._ask_operator(step, refused, abandon)
+            else:
+                return step.state
+            if verdict is not Verdict.RETRY:
                 step.enter(StepState.SKIPPED if verdict is Verdict.SKIP else StepState.DONE)
-            return step.state
+                return step.state
 
     def decide(self, verdict: Verdict, decision: OperatorDecision) -> StepView:
         """Passes an operator's decision to the step that waits for it; check it first."""
@@ -287,9 +359,18 @@ class Steps:
         if verdict is Verdict.SKIP and not decision.reason:
             raise ApplicationError("a skipped step needs a reason")
 
+    def hear(self, name: str) -> None:
+        """Something was recorded about a step; one that is not there yet will read it itself."""
+        if name in self._steps:
+            self._steps[name].hear()
+
     def views(self) -> tuple[StepView, ...]:
         """All steps so far."""
         return tuple(_view(step) for step in self._steps.values())
+
+    def deliveries(self) -> tuple[Step, ...]:
+        """The steps that deliver line items."""
+        return tuple(step for step in self._steps.values() if step.ref is not None)
 
     def any_in(self, *states: StepState) -> bool:
         """Whether a step is in one of these states now."""
@@ -320,14 +401,22 @@ class Steps:
                 workflow.logger.error("%s is not recorded: %s", step.name, unrecorded.message)
             verdict = await step.wait_for_verdict(parked)
             try:
-                if verdict is Verdict.SKIP and abandon is not None:
-                    await abandon(step)
-                await step.record(_RECORDED[verdict], note=step.note)
+                await self._carry_out(step, verdict, abandon)
             except StepParkedError as refused:
                 # Not its alarm: what was decided is not to be overruled by a timer.
                 parked = StepParkedError(refused.message)
                 continue
             return verdict
+
+    async def _carry_out(
+        self,
+        step: Step,
+        verdict: Verdict,
+        abandon: Callable[[Step], Awaitable[None]] | None,
+    ) -> None:
+        if verdict is Verdict.SKIP and abandon is not None:
+            await abandon(step)
+        await step.record(_RECORDED[verdict], note=step.note)
 
     def _publish(self) -> None:
         """Shows the steps on the workflow's page in the Temporal Web UI."""

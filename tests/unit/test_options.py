@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from workflows.options import payment_patience, payment_poll_delay
+from workflows.options import payment_patience, poll_delay
 
 # What Stripe's pages say until the outcome of a payment is known, at the latest: business days
 # of debits with a weekend for every five, days of vouchers as long as a merchant may let them run.
@@ -31,8 +31,8 @@ def test_what_has_no_known_end_is_waited_for_long(method: str | None) -> None:
 
 
 def test_the_interval_widens_to_a_day() -> None:
-    delays = [payment_poll_delay(polls) for polls in range(8)]
+    delays = [poll_delay(polls) for polls in range(8)]
     assert delays == sorted(delays)
     assert delays[0] == timedelta(hours=1)
     assert delays[-1] == timedelta(days=1)
-    assert payment_poll_delay(10_000) == timedelta(days=1)
+    assert poll_delay(10_000) == timedelta(days=1)
