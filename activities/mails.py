@@ -8,7 +8,9 @@ from database.emails import PAYMENT_FAILED, RECEIPT, claim_email, mark_email_sen
 from database.engine import Database
 from database.order_view import read_order
 from domain.errors import PermanentError
+from domain.ids import FulfillmentRef
 from domain.mail import Email
+from domain.orders import Question
 from emails.render import Renderer
 
 
@@ -26,6 +28,25 @@ class SendPaymentFailedInput(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     session_id: str
+
+
+class SendDeliveryInput(BaseModel):
+    """What became ready after the receipt; the n-th such mail of the order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: str
+    number: int
+    fulfillments: tuple[FulfillmentRef, ...]
+
+
+class SendQuestionInput(BaseModel):
+    """What the customer is asked about which fulfillment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fulfillment: FulfillmentRef
+    question: Question
 
 
 class MailActivities:
@@ -60,6 +81,16 @@ class MailActivities:
     async def send_payment_failed(self, request: SendPaymentFailedInput) -> None:
         """Mails that the payment did not go through, with a link to pay again."""
         await self._send(request.session_id, PAYMENT_FAILED)
+
+    @activity.defn
+    async def send_delivery(self, request: SendDeliveryInput) -> None:
+        """Mails what became ready after the receipt."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def send_question(self, request: SendQuestionInput) -> None:
+        """Mails what the customer is asked, with a signed link to answer."""
+        raise NotImplementedError
 
     async def _send(self, session_id: str, name: str) -> None:
         message_id = f"<{session_id}.{name}@{self._mail_domain}>"
