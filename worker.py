@@ -102,6 +102,7 @@ async def assembled_worker(
             activities=[
                 orders.sync_order,
                 orders.record_step,
+                orders.refresh_order,
                 orders.close_order,
                 AccessActivities(database).grant_access,
                 shipments.book_shipment,
@@ -109,6 +110,8 @@ async def assembled_worker(
                 shipments.reserve_stock,
                 mails.send_receipt,
                 mails.send_payment_failed,
+                mails.send_delivery,
+                mails.send_question,
                 reconciliation.begin_sweep,
                 reconciliation.sweep_page,
                 reconciliation.resume_orders,

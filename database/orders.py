@@ -9,7 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Text, and_, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -243,7 +254,9 @@ _MARK = (
         state=bindparam("new_state"),
         error=bindparam("new_error"),
         note=func.coalesce(bindparam("new_note", type_=Text), fulfillments.c.note),
-        delivered=func.coalesce(bindparam("new_delivered", type_=JSONB(none_as_null=True)), fulfillments.c.delivered),
+        delivered=func.coalesce(
+            bindparam("new_delivered", type_=JSONB(none_as_null=True)), fulfillments.c.delivered
+        ),
     )
 )
 _CLOSE = (

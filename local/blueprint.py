@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from local.kept_secret import kept_secret
+from local.kept_secret import kept_secret, kept_webhook_secret
 from local.ports import LOCALHOST
 from local.postgres import Cluster
 from local.process import Part, Process
@@ -65,6 +65,13 @@ def draw(settings: LocalSettings) -> Blueprint:
         "SMTP_URL": settings.smtp_url,
         "MAIL_FROM": settings.mail_from,
         "OPERATOR_TOKEN": settings.operator_token or kept_secret(plan.operator_token_file),
+        "SIGNING_SECRETS": settings.signing_secrets or kept_secret(plan.folder / "signing-secret"),
+        "APP_WEBHOOK_SECRETS": settings.app_webhook_secrets
+        or kept_webhook_secret(plan.folder / "app-webhook-secret"),
+        "CARRIER_WEBHOOK_SECRETS": settings.carrier_webhook_secrets
+        or kept_webhook_secret(plan.folder / "carrier-webhook-secret"),
+        "MAIL_WEBHOOK_SECRETS": settings.mail_webhook_secrets
+        or kept_webhook_secret(plan.folder / "mail-webhook-secret"),
     }
     stock = []
     outside = []

@@ -1,7 +1,13 @@
 """Secrets that this machine makes up once and keeps."""
 
 import secrets
+from base64 import b64encode
 from pathlib import Path
+
+
+def kept_webhook_secret(file: Path) -> str:
+    """A secret of the Standard Webhooks' form, kept as `kept_secret` keeps its own."""
+    return f"whsec_{b64encode(bytes.fromhex(kept_secret(file))).decode()}"
 
 
 def kept_secret(file: Path) -> str:

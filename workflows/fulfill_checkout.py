@@ -183,9 +183,7 @@ class FulfillCheckout:
             )
             step = self._steps.add(f"delivery_mail_{number}", None, _RETRY_OR_SKIP)
             self._tasks.append(
-                asyncio.create_task(
-                    self._steps.settle(step, partial(self._send_delivery, request))
-                )
+                asyncio.create_task(self._steps.settle(step, partial(self._send_delivery, request)))
             )
 
     async def _await_payment(self, step: Step) -> OrderSnapshot:

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from settings import Settings
-from tests.harness.world import API_KEY, OPERATOR_TOKEN
+from tests.harness.world import (
+    API_KEY,
+    OPERATOR_TOKEN,
+    SIGNING_SECRET,
+    STANDARD_WEBHOOKS_SECRET,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -37,6 +42,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "CARRIER_URL": settings.carrier_url,
         "PUBLIC_URL": settings.public_url,
         "OPERATOR_TOKEN": OPERATOR_TOKEN,
+        "SIGNING_SECRETS": SIGNING_SECRET,
+        "APP_WEBHOOK_SECRETS": STANDARD_WEBHOOKS_SECRET,
     }
 
 

@@ -44,6 +44,9 @@ API_KEY = "sk_test_TheTestsOwnKey0123456789"
 WEBHOOK_SECRET = "whsec_TheTestsOwnSecret0123456789"
 OPERATOR_TOKEN = "the-tests-own-operator-token"
 """What an operator sends."""
+SIGNING_SECRET = "the-tests-own-secret-of-customers-links"
+STANDARD_WEBHOOKS_SECRET = "whsec_VGhlVGVzdHNPd25TdGFuZGFyZFdlYmhvb2tzS2V5"
+"""Signs what goes to and comes from the merchant's services, the carrier and the mail provider."""
 
 
 async def _cannot_skip(_time: timedelta) -> None:
@@ -260,6 +263,10 @@ async def open_world(
             "carrier_url": url["carrier"],
             "public_url": url["api"],
             "operator_token": OPERATOR_TOKEN,
+            "signing_secrets": SIGNING_SECRET,
+            "app_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
+            "carrier_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
+            "mail_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
         }
     )
     emulator = create_emulator(

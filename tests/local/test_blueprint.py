@@ -93,5 +93,5 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -
     for name in ("OPERATOR_TOKEN", "STRIPE_WEBHOOK_SECRETS", "DATABASE_URL"):
         assert first.environment[name] != other.environment[name]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(files) == 6
+    assert len(files) == 10
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}

@@ -19,6 +19,7 @@ GOOD = {
     "CARRIER_URL": "http://127.0.0.1:1",
     "PUBLIC_URL": "http://127.0.0.1:4242",
     "OPERATOR_TOKEN": "0123456789abcdef",
+    "SIGNING_SECRETS": "0123456789abcdef0123456789abcdef",
 }
 API = ["-c", "from api.app import create_app; create_app()"]
 WORKER = ["worker.py"]
@@ -47,7 +48,7 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         "  STRIPE_API_KEY: missing",
         "  SMTP_URL: missing",
         "  MAIL_FROM: missing",
-        "  CARRIER_URL: missing",
+        "  SIGNING_SECRETS: missing",
         "  PUBLIC_URL: missing",
         "  OPERATOR_TOKEN: missing",
     ]
@@ -70,6 +71,12 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         ({"TEMPORAL_ADDRESS": "nonsense"}, "TEMPORAL_ADDRESS: must be host:port"),
         ({"MAIL_FROM": "not an address"}, "MAIL_FROM: must be shop@example.com"),
         ({"MAIL_FROM": "a\nb@c"}, "MAIL_FROM: must be shop@example.com"),
+        ({"CARRIER_URL": ""}, "CARRIER_URL: missing"),
+        ({"CARRIER": "easypost"}, "CARRIER_API_KEY: missing"),
+        ({"APP_WEBHOOK_URL": "https://app"}, "APP_WEBHOOK_SECRETS: missing"),
+        ({"APP_WEBHOOK_SECRETS": "whsec_c2hvcnQ="}, "APP_WEBHOOK_SECRETS: each secret is whsec_"),
+        ({"SIGNING_SECRETS": "short"}, "SIGNING_SECRETS: each secret has at least 32"),
+        ({"SHOP_COLOR": "red"}, "SHOP_COLOR: must be a color"),
         ({"PORT": "99999"}, "PORT: Input should be less than or equal to 65535"),
         ({"STRIPE_API_BASE": "http://stripe.example.com"}, "STRIPE_API_BASE: plain http"),
         ({"STRIPE_API_KEY": "sk_live_1"}, "PUBLIC_URL: live orders need https"),
