@@ -79,7 +79,7 @@ async def assembled_worker(
             livemode=settings.livemode,
             foreign_sessions=settings.foreign_sessions,
         )
-        shipments = ShipmentActivities(database, carrier)
+        shipments = ShipmentActivities(database, carrier, catalog)
         mails = MailActivities(
             database,
             mailer,

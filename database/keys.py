@@ -54,3 +54,8 @@ def naming(ref: FulfillmentRef) -> dict[str, Any]:
         _LINE_ITEM.key: ref.line_item_id,
         _KIND.key: ref.kind,
     }
+
+
+def naming_nothing() -> dict[str, None]:
+    """The same parameters, empty: for what happens on nobody's behalf."""
+    return dict.fromkeys((SESSION.key, _LINE_ITEM.key, _KIND.key))

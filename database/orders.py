@@ -24,9 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database.keys import SAME_LINE, SESSION, is_fulfillment, naming, of_fulfillment
-from database.reservations import ReservationState, release
-from database.tables import fulfillments, line_items, orders, stock_reservations
+from database.keys import SAME_LINE, SESSION, is_fulfillment, naming
+from database.reservations import release
+from database.tables import fulfillments, line_items, orders
 from domain.catalog import UNASSIGNED
 from domain.checkout import (
     Address,
@@ -233,17 +233,9 @@ _CLAIM_LINE = (
         line_items.c.quantity,
         orders.c.customer_email,
         orders.c.shipping_address,
-        stock_reservations.c.sku.is_not(None).label("is_reserved"),
     )
     .join(line_items, SAME_LINE)
     .join(orders, orders.c.session_id == fulfillments.c.session_id)
-    .outerjoin(
-        stock_reservations,
-        and_(
-            of_fulfillment(stock_reservations),
-            stock_reservations.c.state == ReservationState.HELD,
-        ),
-    )
     .where(_IS_FULFILLMENT)
     .with_for_update(of=fulfillments)
 )
@@ -284,27 +276,12 @@ class ClaimedLine(BaseModel):
     quantity: int
     customer_email: str | None
     shipping_address: Address | None
-    is_reserved: bool
-    """Whether stock is held for it."""
 
 
 async def claim_line(connection: AsyncConnection, ref: FulfillmentRef) -> ClaimedLine:
     """Locks a fulfillment until the transaction ends; tells its state, item and buyer."""
     row = await connection.execute(_CLAIM_LINE, naming(ref))
     return ClaimedLine.model_validate(row.one(), from_attributes=True)
-
-
-async def read_quantity(connection: AsyncConnection, ref: FulfillmentRef) -> int:
-    """How many pieces of a line item were bought."""
-    quantity: int = (
-        await connection.execute(
-            select(line_items.c.quantity).where(
-                line_items.c.session_id == ref.session_id,
-                line_items.c.line_item_id == ref.line_item_id,
-            )
-        )
-    ).scalar_one()
-    return quantity
 
 
 async def mark_fulfillment(

@@ -1,89 +1,143 @@
-"""Shipments: one row per fulfillment, written before the carrier is called."""
+"""Shipments: one row per fulfillment, which says whether it holds stock."""
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, Integer, Table, Text, and_, bindparam, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database.keys import is_fulfillment, naming
-from database.tables import shipments
+from database.keys import SAME_LINE, is_fulfillment, naming, of_fulfillment
+from database.reservations import ReservationState
+from database.tables import (
+    backorders,
+    fulfillments,
+    line_items,
+    orders,
+    questions,
+    shipments,
+    stock_reservations,
+)
+from domain.checkout import Address
 from domain.ids import FulfillmentRef
-from domain.shipping import BookedShipment
+from domain.orders import FulfillmentState
 
 
 class ShipmentRow(BaseModel):
-    """What is recorded of a shipment, as far as booking it needs to know."""
+    """What was sold."""
 
     model_config = ConfigDict(frozen=True)
 
     sku: str
     quantity: int
     weight_grams: int
+    """Of one piece."""
 
 
-_STOCK = (shipments.c.sku, shipments.c.quantity, shipments.c.weight_grams)
-_INSERT = insert(shipments)
-_CLAIM = _INSERT.on_conflict_do_update(
-    index_elements=[shipments.c.session_id, shipments.c.line_item_id, shipments.c.kind],
+class ClaimedShipment(BaseModel):
+    """What shipping a line item needs to know, personal data included."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: FulfillmentState
+    quantity: int
+    shipping_address: Address | None
+    phone: str | None
+    holds_stock: bool | None
+    """Whether an earlier try has taken its stock; None when there was none."""
+    is_reserved: bool
+    is_queued: bool
+    """Whether it waits for stock."""
+    is_asked: bool
+    """Whether the customer was asked something about it."""
+
+
+def _has(table: Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(of_fulfillment(table), *conditions)
+
+
+_CLAIM = (
+    select(
+        fulfillments.c.state,
+        line_items.c.quantity,
+        orders.c.shipping_address,
+        orders.c.collected["phone"].astext.label("phone"),
+        shipments.c.stock_taken.label("holds_stock"),
+        _has(stock_reservations, stock_reservations.c.state == ReservationState.HELD).label(
+            "is_reserved"
+        ),
+        _has(backorders).label("is_queued"),
+        _has(questions).label("is_asked"),
+    )
+    .join(line_items, SAME_LINE)
+    .join(orders, orders.c.session_id == fulfillments.c.session_id)
+    .outerjoin(shipments, of_fulfillment(shipments))
+    .where(is_fulfillment(fulfillments))
+    .with_for_update(of=fulfillments)
+)
+_INSERT = insert(shipments).values(
+    session_id=bindparam("session_id"),
+    line_item_id=bindparam("line_item_id"),
+    kind=bindparam("kind"),
+    sku=bindparam("shipment_sku", type_=Text),
+    quantity=bindparam("shipment_quantity", type_=Integer),
+    weight_grams=bindparam("shipment_weight_grams", type_=Integer),
+    stock_taken=True,
+)
+SAVED = _INSERT.on_conflict_do_update(
+    index_elements=list(shipments.primary_key),
     set_={
-        column.name: _INSERT.excluded[column.name] for column in (*_STOCK, shipments.c.stock_taken)
+        column.name: _INSERT.excluded[column.name]
+        for column in (
+            shipments.c.sku,
+            shipments.c.quantity,
+            shipments.c.weight_grams,
+            shipments.c.stock_taken,
+        )
     },
-    where=shipments.c.stock_taken.is_(False),
-).returning(shipments.c.session_id)
-_IS_SHIPMENT = is_fulfillment(shipments)
-_READ = select(*_STOCK).where(_IS_SHIPMENT)
+).cte("saved")
+"""Writes the row of a shipment that has taken its stock, as part of another statement.
+
+One whose stock was put back takes the SKU and weight that are given now, so that an operator's
+retry follows a corrected catalog.
+"""
 _RELEASE = (
     update(shipments)
-    .where(_IS_SHIPMENT, shipments.c.stock_taken, shipments.c.carrier_shipment_id.is_(None))
+    .where(is_fulfillment(shipments), shipments.c.stock_taken)
     .values(stock_taken=False)
-    .returning(*_STOCK)
 )
-_MARK_BOOKED = (
-    update(shipments)
-    .where(_IS_SHIPMENT)
-    .values(
-        carrier_shipment_id=bindparam("booked_id"),
-        carrier=bindparam("booked_carrier"),
-        tracking_number=bindparam("booked_tracking_number"),
-        tracking_url=bindparam("booked_tracking_url"),
+_EXPECTED = (
+    select(line_items.c.quantity, orders.c.shipping_address["country"].astext.label("country"))
+    .join(orders, orders.c.session_id == line_items.c.session_id)
+    .where(
+        and_(
+            line_items.c.session_id == bindparam("of_session"),
+            line_items.c.line_item_id == bindparam("of_line_item"),
+        )
     )
 )
 
 
-async def claim_stock(connection: AsyncConnection, ref: FulfillmentRef, row: ShipmentRow) -> bool:
-    """Writes the row of a shipment and says that it holds stock, which is now to be taken.
+class ExpectedShipment(BaseModel):
+    """What is known of a shipment before its order is paid."""
 
-    A shipment whose stock was put back takes the SKU and weight that are given now, so that
-    an operator's retry follows a corrected catalog.
+    model_config = ConfigDict(frozen=True)
 
-    Returns:
-        False when the shipment holds its stock already, from an earlier try.
-    """
-    values = {**ref.model_dump(), **row.model_dump(), "stock_taken": True}
-    claimed = await connection.scalar(_CLAIM, values)
-    return claimed is not None
+    quantity: int
+    country: str | None
 
 
-async def read_shipment(connection: AsyncConnection, ref: FulfillmentRef) -> ShipmentRow:
-    """What an earlier try recorded."""
-    row = await connection.execute(_READ, naming(ref))
-    return ShipmentRow.model_validate(row.one(), from_attributes=True)
+async def claim_shipment(connection: AsyncConnection, ref: FulfillmentRef) -> ClaimedShipment:
+    """Locks a fulfillment until the transaction ends, and tells all about shipping it."""
+    row = await connection.execute(_CLAIM, naming(ref))
+    return ClaimedShipment.model_validate(row.one(), from_attributes=True)
 
 
-async def release_stock(connection: AsyncConnection, ref: FulfillmentRef) -> ShipmentRow | None:
-    """Says that a shipment holds no stock any more.
-
-    Returns:
-        What it held, which is to be put back; None when it held nothing, or is booked.
-    """
-    row = await connection.execute(_RELEASE, naming(ref))
-    held = row.one_or_none()
-    return None if held is None else ShipmentRow.model_validate(held, from_attributes=True)
+async def read_expected(connection: AsyncConnection, ref: FulfillmentRef) -> ExpectedShipment:
+    """What a line item will need, should its payment come."""
+    names = {"of_session": ref.session_id, "of_line_item": ref.line_item_id}
+    row = await connection.execute(_EXPECTED, names)
+    return ExpectedShipment.model_validate(row.one(), from_attributes=True)
 
 
-async def mark_booked(
-    connection: AsyncConnection, ref: FulfillmentRef, booked: BookedShipment
-) -> None:
-    """Records what the carrier answered."""
-    answer = {f"booked_{name}": value for name, value in booked.model_dump().items()}
-    await connection.execute(_MARK_BOOKED, {**naming(ref), **answer})
+async def mark_stock_released(connection: AsyncConnection, ref: FulfillmentRef) -> bool:
+    """Says that a shipment holds no stock any more; False when it held none."""
+    return (await connection.execute(_RELEASE, naming(ref))).rowcount > 0

@@ -1,143 +1,286 @@
-"""Stock on hand per SKU, and every movement of it.
+"""Stock on hand per SKU and warehouse, every movement of it, and which SKUs run low.
 
-`python -m database.stock set SKU QUANTITY [SKU QUANTITY …] [--if-missing]` sets what is on
-hand; `python -m database.stock list` prints it.
+Who moves more than one row locks all rows of its SKUs first, by `lock_stock`, which does so in
+one order; rows of `skus` come after those. So no two transactions wait for each other.
 """
 
-import argparse
-import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Integer, bindparam, literal, select, update
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database.engine import Database
-from database.keys import naming, naming_columns
-from database.tables import stock, stock_movements
-from domain.errors import PermanentError
+from database.keys import naming, naming_columns, naming_nothing
+from database.tables import backorders, skus, stock, stock_movements
 from domain.ids import FulfillmentRef
-from settings import DatabaseSettings, load
+from domain.stock import MAIN_WAREHOUSE, Take
 
-_TAKEN = (
+
+class StockLevel(BaseModel):
+    """How many pieces of a SKU a warehouse has."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sku: str
+    warehouse: str
+    on_hand: int
+    low_at: int | None
+    """At this much or less, in all warehouses together, the SKU counts as low."""
+    is_low: bool
+
+
+class LowStock(BaseModel):
+    """A SKU that has just become low."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sku: str
+    on_hand: int
+    """In all warehouses."""
+    low_at: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Pieces were taken; `low` tells that the SKU became low by that."""
+
+    low: LowStock | None
+
+
+_SKU = bindparam("moved_sku", type_=Text)
+_WAREHOUSE = bindparam("moved_warehouse", type_=Text)
+_QUANTITY = bindparam("moved_quantity", type_=Integer)
+_ROW = (stock.c.sku == _SKU, stock.c.warehouse == _WAREHOUSE)
+_MOVEMENT = ["sku", "warehouse", "quantity", "reason", "session_id", "line_item_id", "kind"]
+
+
+def _taking(*, from_awaited: bool) -> Select[Any]:
+    """Takes pieces, records it and flags what becomes low by it, all in one statement."""
+    is_enough = stock.c.on_hand >= _QUANTITY
+    is_free = ~exists().where(backorders.c.sku == _SKU)
+    taken = (
+        update(stock)
+        .where(*_ROW, is_enough, *(() if from_awaited else (is_free,)))
+        .values(on_hand=stock.c.on_hand - _QUANTITY)
+        .returning(stock.c.sku, stock.c.warehouse, stock.c.on_hand)
+        .cte("taken")
+    )
+    recorded = (
+        insert(stock_movements)
+        .from_select(
+            _MOVEMENT,
+            select(taken.c.sku, taken.c.warehouse, -_QUANTITY, literal("taken"), *naming_columns()),
+        )
+        .cte("recorded")
+    )
+    elsewhere = (
+        select(func.coalesce(func.sum(stock.c.on_hand), 0))
+        .where(stock.c.sku == _SKU, stock.c.warehouse != _WAREHOUSE)
+        .scalar_subquery()
+    )
+    on_hand = taken.c.on_hand + elsewhere
+    low = (
+        update(skus)
+        .where(skus.c.sku == taken.c.sku, ~skus.c.is_low, skus.c.low_at >= on_hand)
+        .values(is_low=True)
+        .returning(skus.c.sku, skus.c.low_at, on_hand.label("on_hand"))
+        .cte("low")
+    )
+    return (
+        select(taken.c.sku, low.c.on_hand, low.c.low_at)
+        .select_from(taken.outerjoin(low, low.c.sku == taken.c.sku))
+        .add_cte(recorded)
+    )
+
+
+_TAKE_FREE = _taking(from_awaited=False)
+_TAKE = _taking(from_awaited=True)
+
+_ADDED = (
     update(stock)
-    .where(
-        stock.c.sku == bindparam("taken_sku"),
-        stock.c.on_hand >= bindparam("taken_quantity", type_=Integer),
-    )
-    .values(on_hand=stock.c.on_hand - bindparam("taken_quantity", type_=Integer))
-    .returning(stock.c.sku)
-    .cte("taken")
+    .where(*_ROW)
+    .values(on_hand=stock.c.on_hand + _QUANTITY)
+    .returning(stock.c.sku, stock.c.warehouse)
+    .cte("added")
 )
-# The piece and the record of it in one statement: neither is there without the other.
-_TAKE = (
-    insert(stock_movements)
-    .from_select(
-        ["sku", "quantity", "reason", "session_id", "line_item_id", "kind"],
-        select(
-            _TAKEN.c.sku,
-            -bindparam("taken_quantity", type_=Integer),
-            literal("taken"),
-            *naming_columns(),
-        ),
-    )
-    .returning(stock_movements.c.sku)
+_ADD = insert(stock_movements).from_select(
+    _MOVEMENT,
+    select(
+        _ADDED.c.sku,
+        _ADDED.c.warehouse,
+        _QUANTITY,
+        bindparam("moved_reason", type_=Text),
+        *naming_columns(),
+    ),
+)
+_OF_SKUS = bindparam("of_skus", type_=ARRAY(Text))
+_LOCK = (
+    select(stock.c.sku, stock.c.warehouse, stock.c.on_hand)
+    .where(stock.c.sku == any_(_OF_SKUS))
+    .order_by(stock.c.sku, stock.c.warehouse)
+    # Not FOR UPDATE, which would wait for movements that only refer to the row.
+    .with_for_update(key_share=True)
+)
+_TOTALS = (
+    select(stock.c.sku, func.sum(stock.c.on_hand).label("on_hand"))
+    .where(stock.c.sku == any_(_OF_SKUS))
+    .group_by(stock.c.sku)
+    .cte("totals")
+)
+_IS_LOW = func.coalesce(skus.c.low_at >= _TOTALS.c.on_hand, False)
+_SETTLE_LOW = (
+    update(skus)
+    .where(skus.c.sku == _TOTALS.c.sku, skus.c.is_low != _IS_LOW)
+    .values(is_low=_IS_LOW)
+    .returning(skus.c.sku, skus.c.is_low, skus.c.low_at, _TOTALS.c.on_hand)
 )
 
 
-async def take(connection: AsyncConnection, sku: str, quantity: int, ref: FulfillmentRef) -> None:
+async def take(
+    connection: AsyncConnection, wanted: Take, ref: FulfillmentRef, *, from_awaited: bool = False
+) -> Taken | None:
     """Takes pieces from stock, all or none; two takers never get the same piece.
 
-    Raises:
-        PermanentError: Too few are on hand, or the SKU is not known.
+    Args:
+        connection: Within whose transaction.
+        wanted: What to take.
+        ref: For which fulfillment.
+        from_awaited: Whether the SKU may be taken although somebody queues for it: the caller
+            has seen to it that nobody is passed.
+
+    Returns:
+        None when too few are on hand, or others queue for them.
     """
-    recorded = await connection.scalar(
-        _TAKE, {"taken_sku": sku, "taken_quantity": quantity, **naming(ref)}
-    )
-    if recorded is None:
-        on_hand = await connection.scalar(select(stock.c.on_hand).where(stock.c.sku == sku))
-        if on_hand is None:
-            raise PermanentError("sku_unknown", f"SKU {sku} has no stock record: set its stock")
-        raise PermanentError("out_of_stock", f"SKU {sku}: {quantity} wanted, {on_hand} on hand")
+    row = (
+        await connection.execute(
+            _TAKE if from_awaited else _TAKE_FREE, {**_moving(wanted), **naming(ref)}
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.low_at is None:
+        return Taken(low=None)
+    return Taken(low=LowStock.model_validate(row, from_attributes=True))
 
 
 async def put_back(
-    connection: AsyncConnection, sku: str, quantity: int, ref: FulfillmentRef
+    connection: AsyncConnection, takes: Collection[tuple[Take, FulfillmentRef]]
 ) -> None:
-    """Puts back what `take` took."""
-    await connection.execute(
-        update(stock).where(stock.c.sku == sku).values(on_hand=stock.c.on_hand + quantity)
-    )
-    await _record(connection, sku, quantity, "put back", ref)
+    """Puts back what `take` took, for these fulfillments."""
+    involved = {each.sku for each, _ in takes}
+    await lock_stock(connection, involved)
+    for each, ref in takes:
+        await _add(connection, each, "put back", ref)
+    await _settle_low(connection, involved)
+
+
+async def lock_stock(
+    connection: AsyncConnection, of_skus: Collection[str]
+) -> dict[tuple[str, str], int]:
+    """Locks all rows of these SKUs until the transaction ends; tells the pieces in each."""
+    rows = await connection.execute(_LOCK, {_OF_SKUS.key: sorted(of_skus)})
+    return {(row.sku, row.warehouse): row.on_hand for row in rows}
 
 
 async def set_on_hand(
-    connection: AsyncConnection, sku: str, on_hand: int, *, only_if_missing: bool = False
-) -> None:
-    """Sets how many pieces of a SKU are on hand, as after a count.
-
-    With `only_if_missing` a SKU that has a record already keeps it.
-    """
-    created = await connection.scalar(
-        insert(stock).values(sku=sku, on_hand=0).on_conflict_do_nothing().returning(stock.c.sku)
-    )
-    if only_if_missing and created is None:
-        return
-    before: int = (
-        await connection.execute(
-            select(stock.c.on_hand).where(stock.c.sku == sku).with_for_update()
-        )
-    ).scalar_one()
-    await connection.execute(update(stock).where(stock.c.sku == sku).values(on_hand=on_hand))
-    await _record(connection, sku, on_hand - before, "counted", None)
-
-
-async def read_stock(connection: AsyncConnection) -> dict[str, int]:
-    """Pieces on hand by SKU."""
-    rows = await connection.execute(select(stock.c.sku, stock.c.on_hand).order_by(stock.c.sku))
-    return {row.sku: row.on_hand for row in rows}
-
-
-async def _record(
     connection: AsyncConnection,
     sku: str,
-    quantity: int,
-    reason: str,
-    ref: FulfillmentRef | None,
-) -> None:
-    names = ref.model_dump() if ref else {}
+    on_hand: int,
+    warehouse: str = MAIN_WAREHOUSE,
+    *,
+    only_if_missing: bool = False,
+) -> LowStock | None:
+    """Sets how many pieces a warehouse has, as after a count.
+
+    With `only_if_missing` a row that is there already keeps what it says.
+
+    Returns:
+        That the SKU became low by it, if it did.
+    """
+    created = await _create(connection, sku, warehouse)
+    if only_if_missing and not created:
+        return None
+    before = (await lock_stock(connection, {sku}))[sku, warehouse]
+    counted = Take(sku=sku, warehouse=warehouse, quantity=on_hand - before)
+    await _add(connection, counted, "counted", None)
+    return await _settle_low(connection, {sku})
+
+
+async def receive(
+    connection: AsyncConnection, sku: str, quantity: int, warehouse: str = MAIN_WAREHOUSE
+) -> LowStock | None:
+    """Adds pieces that have come in; returns as `set_on_hand`."""
+    await _create(connection, sku, warehouse)
+    await lock_stock(connection, {sku})
+    await _add(connection, Take(sku=sku, warehouse=warehouse, quantity=quantity), "received", None)
+    return await _settle_low(connection, {sku})
+
+
+async def set_low_at(connection: AsyncConnection, sku: str, low_at: int | None) -> LowStock | None:
+    """Sets when a SKU counts as low, None for never; returns as `set_on_hand`."""
+    await lock_stock(connection, {sku})
     await connection.execute(
-        insert(stock_movements).values(sku=sku, quantity=quantity, reason=reason, **names)
+        insert(skus)
+        .values(sku=sku, low_at=low_at)
+        .on_conflict_do_update(index_elements=[skus.c.sku], set_={"low_at": low_at})
     )
+    return await _settle_low(connection, {sku})
 
 
-async def _run(arguments: argparse.Namespace) -> None:
-    database_url = load(DatabaseSettings).database_url.get_secret_value()
-    async with Database(database_url) as database, database.transaction() as connection:
-        if arguments.command == "set":
-            for sku, on_hand in arguments.counts:
-                await set_on_hand(connection, sku, on_hand, only_if_missing=arguments.if_missing)
-        for sku, on_hand in (await read_stock(connection)).items():
-            print(f"{on_hand:>8}  {sku}")  # noqa: T201 - a command's answer
+async def read_stock(connection: AsyncConnection) -> tuple[StockLevel, ...]:
+    """All stock, by SKU and warehouse."""
+    rows = await connection.execute(
+        select(stock.c.sku, stock.c.warehouse, stock.c.on_hand, skus.c.low_at, skus.c.is_low)
+        .join(skus, skus.c.sku == stock.c.sku)
+        .order_by(stock.c.sku, stock.c.warehouse)
+    )
+    return tuple(StockLevel.model_validate(row, from_attributes=True) for row in rows)
 
 
-def main() -> None:
-    """Runs the command line."""
-    parser = argparse.ArgumentParser(prog="python -m database.stock", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    setter = commands.add_parser("set", help="set what is on hand")
-    setter.add_argument("words", nargs="+", metavar="SKU QUANTITY")
-    setter.add_argument("--if-missing", action="store_true", help="keep what is recorded")
-    commands.add_parser("list", help="print what is on hand")
-    arguments = parser.parse_args()
-    if arguments.command == "set":
-        words = arguments.words
-        if len(words) % 2 or not all(word.isdecimal() for word in words[1::2]):
-            setter.error("give pairs of a SKU and a quantity of 0 or more")
-        arguments.counts = [
-            (sku, int(count)) for sku, count in zip(words[::2], words[1::2], strict=True)
-        ]
-    asyncio.run(_run(arguments))
+async def _create(connection: AsyncConnection, sku: str, warehouse: str) -> bool:
+    """Makes the row of a SKU in a warehouse; False when it is there already."""
+    await connection.execute(insert(skus).values(sku=sku).on_conflict_do_nothing())
+    created = await connection.scalar(
+        insert(stock)
+        .values(sku=sku, warehouse=warehouse, on_hand=0)
+        .on_conflict_do_nothing()
+        .returning(stock.c.sku)
+    )
+    return created is not None
 
 
-if __name__ == "__main__":
-    main()
+async def _add(
+    connection: AsyncConnection, moved: Take, reason: str, ref: FulfillmentRef | None
+) -> None:
+    names = naming(ref) if ref else naming_nothing()
+    await connection.execute(_ADD, {**_moving(moved), "moved_reason": reason, **names})
+
+
+async def _settle_low(connection: AsyncConnection, of_skus: Collection[str]) -> LowStock | None:
+    """Makes the flags follow from what is on hand; the rows of stock must be locked."""
+    rows = await connection.execute(_SETTLE_LOW, {_OF_SKUS.key: sorted(of_skus)})
+    low = [row for row in rows if row.is_low]
+    return LowStock.model_validate(low[0], from_attributes=True) if low else None
+
+
+def _moving(moved: Take) -> dict[str, Any]:
+    return {
+        _SKU.key: moved.sku,
+        _WAREHOUSE.key: moved.warehouse,
+        _QUANTITY.key: moved.quantity,
+    }

@@ -355,6 +355,25 @@ stock_reservations = Table(
     _updated_at(),
 )
 
+Index(
+    "ix_stock_reservations_expires_at",
+    stock_reservations.c.expires_at,
+    postgresql_where=stock_reservations.c.state == "held",
+)
+
+# The queue for stock: what paid shipments wait for, first come, first served. A row stays until
+# its shipment has its stock, or is given up.
+backorders = Table(
+    "backorders",
+    metadata,
+    *_fulfillment_key(),
+    Column("sku", Text, primary_key=True, comment="what is taken: a bundle's parts"),
+    Column("quantity", Integer, nullable=False),
+    Column("place", BigInteger, Identity(always=True), nullable=False, comment="in the queue"),
+    _created_at(),
+    Index("ix_backorders_sku", "sku", "place"),
+)
+
 # What is told to the merchant's own application, by Standard Webhooks.
 messages = Table(
     "messages",
@@ -401,8 +420,15 @@ emails = Table(
     Column("session_id", Text, ForeignKey(orders.c.session_id), primary_key=True),
     Column("name", Text, primary_key=True),
     Column("key", Text, primary_key=True, comment="tells mails of one name apart; often empty"),
-    Column("recipient", Text, comment="null once it is erased"),
+    Column("recipient", Text, index=True, comment="null once it is erased"),
     Column("message_id", Text, nullable=False, unique=True),
+    Column(
+        "about",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'::jsonb"),
+        comment="which part of the order: see domain.mail.About",
+    ),
     _created_at(),
     Column("sent_at", DateTime(timezone=True), comment="null until the mail server accepted it"),
     Column("bounced_at", DateTime(timezone=True)),

@@ -17,6 +17,16 @@ catalog.toml, where a price ID wins over a product ID:
     cancel_url = "https://shop.example.com/cart"     `CheckoutOptions`
     shipping_countries = ["US", "DE"]
     origins = ["https://shop.example.com"]
+
+    [bundles.GIFT-SET]                               a SKU that is made of others: so many
+    MUG-BLUE = 2                                     pieces of each; `shipment_weight_grams` is
+    BOOK = 1                                         that of one bundle
+
+    [warehouses.berlin]                              see `Warehouse`; without any, there is one
+    countries = ["DE", "AT"]                         called `main`
+
+    [shipping]                                       see `ShippingOptions`
+    max_parcel_grams = 20000
 """
 
 import tomllib
@@ -28,6 +38,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PositiveInt,
     StrictBool,
     StringConstraints,
     ValidationError,
@@ -35,9 +46,11 @@ from pydantic import (
     model_validator,
 )
 
-from domain.checkout import LineItem
+from domain.checkout import Address, LineItem
 from domain.errors import FulfillmentError
 from domain.orders import PlannedFulfillment
+from domain.shipping import ParcelItem
+from domain.stock import MAIN_WAREHOUSE
 
 UNASSIGNED = "unassigned"
 """The kind of a line item that nothing says how to fulfill: action required."""
@@ -130,6 +143,28 @@ class CheckoutOptions(BaseModel):
         return self
 
 
+class Warehouse(BaseModel):
+    """A table `[warehouses.*]`: a place that parcels come from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    priority: int = 0
+    """The lowest is asked first, among those that serve the country and among the others."""
+    countries: tuple[Annotated[str, AfterValidator(_check_country)], ...] = ()
+    """Which it serves before all other warehouses; it is asked last for any other country."""
+    address: Address | None = None
+    """Where its parcels come from, for carriers that want to know."""
+
+
+class ShippingOptions(BaseModel):
+    """The table `[shipping]`: how parcels are made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_parcel_grams: PositiveInt = 30_000
+    """What a parcel may weigh; one piece that is heavier has a parcel of its own."""
+
+
 class Catalog(BaseModel):
     """Entries of catalog.toml by product and by price; empty when there is no file."""
 
@@ -138,6 +173,17 @@ class Catalog(BaseModel):
     products: Mapping[str, _Entry] = {}
     prices: Mapping[str, _Entry] = {}
     checkout: CheckoutOptions = CheckoutOptions()
+    bundles: Mapping[str, Annotated[Mapping[str, PositiveInt], Field(min_length=1)]] = {}
+    """What one piece of a SKU is made of, where that is other SKUs."""
+    warehouses: Mapping[str, Warehouse] = {}
+    shipping: ShippingOptions = ShippingOptions()
+
+    @model_validator(mode="after")
+    def _check_bundles(self) -> Self:
+        for name, parts in self.bundles.items():
+            if nested := self.bundles.keys() & parts.keys():
+                raise ValueError(f"bundle {name} holds a bundle: {min(nested)}")
+        return self
 
     def _entry(self, price_id: str | None, product_id: str | None) -> _Entry | None:
         return self.prices.get(price_id or "") or self.products.get(product_id or "")
@@ -159,6 +205,32 @@ class Catalog(BaseModel):
             entry = _Entry.model_validate(line_item.product_metadata)
         planned = entry.plan(line_item.id) if entry is not None else ()
         return planned or (PlannedFulfillment(line_item_id=line_item.id, kind=UNASSIGNED),)
+
+    def parts(self, sku: str, quantity: int, weight_grams: int) -> tuple[ParcelItem, ...]:
+        """What is taken from stock for so many pieces of a SKU, by SKU.
+
+        The pieces of a bundle share its weight evenly, rounded up: nothing says which is heavy.
+        """
+        bundle = self.bundles.get(sku, {sku: 1})
+        share_grams = -(-weight_grams // sum(bundle.values()))
+        return tuple(
+            ParcelItem(sku=part, quantity=count * quantity, weight_grams=share_grams)
+            for part, count in sorted(bundle.items())
+        )
+
+    def warehouses_for(self, country: str | None) -> tuple[str, ...]:
+        """All warehouses; those that serve the country first."""
+
+        def rank(name: str) -> tuple[bool, int, str]:
+            warehouse = self.warehouses[name]
+            return country not in warehouse.countries, warehouse.priority, name
+
+        return tuple(sorted(self.warehouses, key=rank)) or (MAIN_WAREHOUSE,)
+
+    def warehouse_address(self, name: str) -> Address | None:
+        """Where a warehouse's parcels come from, if the file says."""
+        warehouse = self.warehouses.get(name)
+        return warehouse.address if warehouse is not None else None
 
     def all_plans(self) -> dict[str, tuple[PlannedFulfillment, ...]]:
         """What each price and product of the file plans, to be checked before serving."""

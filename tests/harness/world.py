@@ -212,7 +212,8 @@ class World:
 
     async def stock(self, sku: str) -> int:
         async with self.database.transaction() as connection:
-            return (await read_stock(connection))[sku]
+            levels = await read_stock(connection)
+        return sum(level.on_hand for level in levels if level.sku == sku)
 
     async def restock(self, sku: str, on_hand: int) -> None:
         """Sets how many pieces are on hand."""

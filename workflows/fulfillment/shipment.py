@@ -1,9 +1,12 @@
-"""Kind `shipment`: a parcel by the carrier, from stock.
+"""Kind `shipment`: parcels by the carrier, from stock.
 
 fulfillment = "shipment"
-shipment_sku = "MUG-BLUE"
-shipment_weight_grams = "350"      (of one piece)
-shipment_reserve = "true"          (holds the stock while a delayed payment is under way)
+shipment_sku = "MUG-BLUE"                (or that of a bundle in catalog.toml)
+shipment_weight_grams = "350"            (of one piece)
+shipment_reserve = "true"                (holds the stock while a delayed payment is under way,
+shipment_reserve_days = "10"             for so long at most)
+shipment_out_of_stock = "backorder"      (see `OutOfStockPolicy`)
+shipment_answer_days = "7"               (after which an offered refund is taken as wanted)
 """
 
 from temporalio import workflow
@@ -18,24 +21,32 @@ with workflow.unsafe.imports_passed_through():
         ShipmentActivities,
     )
     from domain.ids import FulfillmentRef
+    from domain.stock import OutOfStockPolicy
     from workflows import options
     from workflows.fulfillment.kind import FulfillmentKind, Parameters
     from workflows.steps import Step
 
 
 class ShipmentParameters(Parameters):
-    """What is taken from stock, its weight, and whether a delayed payment holds it."""
+    """What is taken from stock, its weight, and what happens while it cannot be shipped."""
 
     sku: str = Field(min_length=1, max_length=100)
     weight_grams: int = Field(gt=0, le=1_000_000)
     reserve: bool = False
+    reserve_days: int | None = Field(default=None, gt=0, le=365)
+    out_of_stock: OutOfStockPolicy = OutOfStockPolicy.OPERATOR
+    answer_days: int = Field(default=7, gt=0, le=365)
 
 
 async def _deliver(ref: FulfillmentRef, parameters: ShipmentParameters, step: Step) -> None:
-    await step.execute(
+    await step.until_done(
         ShipmentActivities.book_shipment,
         BookShipmentInput(
-            fulfillment=ref, sku=parameters.sku, weight_grams=parameters.weight_grams
+            fulfillment=ref,
+            sku=parameters.sku,
+            weight_grams=parameters.weight_grams,
+            out_of_stock=parameters.out_of_stock,
+            answer_days=parameters.answer_days,
         ),
         options.CARRIER,
     )
@@ -51,7 +62,7 @@ async def _reserve(ref: FulfillmentRef, parameters: ShipmentParameters, step: St
     if parameters.reserve:
         await step.execute(
             ShipmentActivities.reserve_stock,
-            ReserveStockInput(fulfillment=ref, sku=parameters.sku),
+            ReserveStockInput(fulfillment=ref, sku=parameters.sku, days=parameters.reserve_days),
             options.DATABASE,
         )
 

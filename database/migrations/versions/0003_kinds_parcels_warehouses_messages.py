@@ -346,6 +346,17 @@ def upgrade() -> None:
         comment="null once it is erased",
     )
     op.create_unique_constraint(op.f("uq_emails_message_id"), "emails", ["message_id"])
+    op.create_index(op.f("ix_emails_recipient"), "emails", ["recipient"], unique=False)
+    op.add_column(
+        "emails",
+        sa.Column(
+            "about",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            server_default=sa.text("'{}'::jsonb"),
+            comment="which part of the order: see domain.mail.About",
+        ),
+    )
     op.add_column("entitlements", sa.Column("id", sa.Text()))
     op.execute("UPDATE entitlements SET id = 'ent_' || replace(gen_random_uuid()::text, '-', '')")
     op.alter_column("entitlements", "id", nullable=False)
@@ -484,3 +495,40 @@ def upgrade() -> None:
         existing_comment="held, used or released",
         existing_nullable=False,
     )
+    op.create_index(
+        "ix_stock_reservations_expires_at",
+        "stock_reservations",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_table(
+        "backorders",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("line_item_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False, comment="what is taken: a bundle's parts"),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column(
+            "place",
+            sa.BigInteger(),
+            sa.Identity(always=True),
+            nullable=False,
+            comment="in the queue",
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id", "line_item_id", "kind"],
+            ["fulfillments.session_id", "fulfillments.line_item_id", "fulfillments.kind"],
+            name=op.f("fk_backorders_session_id_line_item_id_kind_fulfillments"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "session_id", "line_item_id", "kind", "sku", name=op.f("pk_backorders")
+        ),
+    )
+    op.create_index("ix_backorders_sku", "backorders", ["sku", "place"], unique=False)
