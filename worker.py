@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import uvloop
 from temporalio.client import Client
@@ -18,7 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.access import AccessActivities
 from activities.interceptor import ErrorTranslator
-from activities.mails import MailActivities
+from activities.mails import MailActivities, Mails
 from activities.orders import OrderActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
 from activities.shipments import ShipmentActivities
@@ -31,9 +30,11 @@ from database.engine import Database
 from database.migrate import newest_revision
 from domain.catalog import Catalog, CatalogError
 from domain.errors import TransientError
+from domain.links import Links
+from domain.mail import Branding
 from emails.render import Renderer
 from logs import log_to_stderr
-from settings import Settings, load
+from settings import ReceiptSender, Settings, load
 from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
 from workflows.fulfill_checkout import FulfillCheckout
@@ -71,7 +72,6 @@ async def assembled_worker(
         )
         sessions = StripeCheckout(stripe)
         carrier = await stack.enter_async_context(HttpCarrier(settings.carrier_url))
-        mailer = SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from)
         orders = OrderActivities(
             database,
             sessions,
@@ -81,10 +81,7 @@ async def assembled_worker(
         )
         shipments = ShipmentActivities(database, carrier, catalog)
         mails = MailActivities(
-            database,
-            mailer,
-            Renderer(settings.public_url),
-            mail_domain=urlsplit(settings.public_url).hostname or "localhost",
+            _mails(settings, database), sends_receipts=settings.receipts is ReceiptSender.SERVICE
         )
         reconciliation = ReconciliationActivities(
             Reconciler(
@@ -112,6 +109,7 @@ async def assembled_worker(
                 mails.send_payment_failed,
                 mails.send_delivery,
                 mails.send_question,
+                mails.send_email,
                 reconciliation.begin_sweep,
                 reconciliation.sweep_page,
                 reconciliation.resume_orders,
@@ -121,6 +119,25 @@ async def assembled_worker(
             workflow_runner=runner or UnsandboxedWorkflowRunner(),
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
         )
+
+
+def _mails(settings: Settings, database: Database) -> Mails:
+    branding = Branding(
+        name=settings.shop_name,
+        logo_url=settings.shop_logo_url,
+        color=settings.shop_color,
+        support_email=settings.shop_support_email,
+        postal_address=settings.shop_postal_address,
+    )
+    secrets = [secret.get_secret_value() for secret in settings.signing_secrets]
+    links = Links(settings.public_url, secrets)
+    return Mails(
+        database,
+        SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from),
+        Renderer(links, branding, shop_language=settings.shop_language),
+        public_url=settings.public_url,
+        reply_to=settings.shop_support_email or None,
+    )
 
 
 async def _wait_for_schema(database: Database) -> None:

@@ -1,119 +1,265 @@
-"""Mails to customers: what was paid and delivered, and that a payment did not go through."""
+"""Mails to customers: what was paid and delivered, what is asked, and what went wrong."""
+
+import hashlib
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.ports import Mailer
-from database.emails import PAYMENT_FAILED, RECEIPT, claim_email, mark_email_sent
+from database.emails import (
+    ADDRESS_NEEDED,
+    DELIVERY,
+    ORIGINAL,
+    OUT_OF_STOCK,
+    PAYMENT_FAILED,
+    RECEIPT,
+    LoggedEmail,
+    NewEmail,
+    claim_email,
+    mark_email_sent,
+    mark_email_withheld,
+    read_email,
+    read_standing,
+)
 from database.engine import Database
 from database.order_view import read_order
+from database.questions import read_questions
 from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
-from domain.mail import Email
-from domain.orders import Question
+from domain.mail import About, Email, message_id
+from domain.orders import Order, Question
 from emails.render import Renderer
 
+_MAIL_OF = {Question.ADDRESS: ADDRESS_NEEDED, Question.OUT_OF_STOCK: OUT_OF_STOCK}
 
-class SendReceiptInput(BaseModel):
+
+class _Input(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class SendReceiptInput(_Input):
     """Whose receipt."""
 
-    model_config = ConfigDict(frozen=True)
-
     session_id: str
 
 
-class SendPaymentFailedInput(BaseModel):
+class SendPaymentFailedInput(_Input):
     """Whose payment did not go through."""
 
-    model_config = ConfigDict(frozen=True)
-
     session_id: str
 
 
-class SendDeliveryInput(BaseModel):
+class SendDeliveryInput(_Input):
     """What became ready after the receipt; the n-th such mail of the order."""
-
-    model_config = ConfigDict(frozen=True)
 
     session_id: str
     number: int
     fulfillments: tuple[FulfillmentRef, ...]
 
 
-class SendQuestionInput(BaseModel):
+class SendQuestionInput(_Input):
     """What the customer is asked about which fulfillment."""
-
-    model_config = ConfigDict(frozen=True)
 
     fulfillment: FulfillmentRef
     question: Question
 
 
-class MailActivities:
-    """Activities that mail an order's customer.
+class SendEmailInput(_Input):
+    """Which mail of the log."""
 
-    Each mail goes out once per order. Its row in the e-mail log is committed before the mail
-    server is called, and marked after it accepted. One window stays open, as SMTP has no
-    idempotency key: when the worker dies after the server accepted and before the mark is
-    committed, the mail goes out again, with the same Message-ID.
+    session_id: str
+    name: str
+    key: str
+
+
+class Mails:
+    """Mails an order's customer, each mail once.
+
+    A mail is named by its order, its name (a folder in `emails/`) and a key that tells it from
+    others of that name. Its row in the e-mail log is committed before the mail server is
+    called, and marked after it accepted. One window stays open, as SMTP has no idempotency key:
+    when the worker dies after the server accepted and before the mark is committed, the mail
+    goes out again, with the same Message-ID.
+
+    Any activity may use it. A parcel's mail, for example:
+
+        about = About(fulfillments=(ref,), parcel=number)
+        await mails.send(ref.session_id, PARCEL_DELIVERED, key=reference, about=about)
 
     Args:
         database: Where orders and the e-mail log are recorded.
         mailer: Who sends mail.
         renderer: Turns an order into a mail.
-        mail_domain: The right-hand side of Message-IDs.
+        public_url: Where customers reach this service; its host ends the Message-IDs.
+        reply_to: Where answers go; None: to the sender.
     """
 
     def __init__(
-        self, database: Database, mailer: Mailer, renderer: Renderer, *, mail_domain: str
+        self,
+        database: Database,
+        mailer: Mailer,
+        renderer: Renderer,
+        *,
+        public_url: str,
+        reply_to: str | None = None,
     ) -> None:
         self._database = database
         self._mailer = mailer
         self._renderer = renderer
-        self._mail_domain = mail_domain
+        self._public_url = public_url
+        self._reply_to = reply_to
+
+    async def send(
+        self, session_id: str, name: str, *, key: str = ORIGINAL, about: About | None = None
+    ) -> None:
+        """Sends a mail to the order's customer, unless it was sent before.
+
+        Without a customer's address there is nothing to send. A customer who has called an
+        earlier mail spam gets none; the log says so.
+
+        Args:
+            session_id: Which order.
+            name: Which mail.
+            key: What tells it from others of that name; the same again sends nothing.
+            about: Which part of the order it is about; by default all of it.
+
+        Raises:
+            PermanentError: The last mail to this address bounced, or the mail server refuses it.
+            TransientError: The mail server cannot take it now.
+        """
+        row = NewEmail(
+            session_id=session_id,
+            name=name,
+            key=key,
+            message_id=message_id(session_id, name, key, self._public_url),
+            about=about or About(),
+        )
+        async with self._database.transaction() as connection:
+            order = await _read(connection, session_id)
+            if order.customer_email is None:
+                return
+            email = await claim_email(connection, row, order.customer_email)
+            if email is None:
+                return
+            standing = await read_standing(connection, order.customer_email)
+            if standing.complained:
+                await mark_email_withheld(connection, row)
+                return
+            default_at = await _default_at(connection, row.about)
+        if standing.bounced:
+            raise PermanentError(
+                "mail_bounced",
+                "the last mail to this address bounced: send this one again to a corrected "
+                "address, then skip the step",
+            )
+        await self._hand_over(email, order.customer_email, order, default_at)
+
+    async def send_again(self, session_id: str, name: str, key: str) -> None:
+        """Sends a mail that an operator has put into the log, unless it was sent before.
+
+        It goes to the address in its row, also when an earlier one to it bounced. To one who
+        has called a mail spam goes only a receipt.
+
+        Raises:
+            PermanentError: There is no such mail, or the mail server refuses it.
+            TransientError: The mail server cannot take it now.
+        """
+        async with self._database.transaction() as connection:
+            order = await _read(connection, session_id)
+            email = await read_email(connection, session_id, name, key)
+            if email is None:
+                raise PermanentError("email_unknown", "the log has no such mail")
+            if email.sent_at is not None or email.recipient is None:
+                return
+            standing = await read_standing(connection, email.recipient)
+            if standing.complained and name != RECEIPT:
+                await mark_email_withheld(connection, email)
+                return
+            default_at = await _default_at(connection, email.about)
+        await self._hand_over(email, email.recipient, order, default_at)
+
+    async def _hand_over(
+        self, email: LoggedEmail, recipient: str, order: Order, default_at: datetime | None
+    ) -> None:
+        rendered = self._renderer.render(email.name, order, email.about, default_at)
+        await self._mailer.send(
+            Email(
+                to=recipient,
+                reply_to=self._reply_to,
+                subject=rendered.subject,
+                text=rendered.text,
+                html=rendered.html,
+                message_id=email.message_id,
+            )
+        )
+        async with self._database.transaction() as connection:
+            await mark_email_sent(connection, email)
+
+
+async def _read(connection: AsyncConnection, session_id: str) -> Order:
+    order = await read_order(connection, session_id)
+    if order is None:
+        raise PermanentError("order_unknown", "the order has no record")
+    return order
+
+
+async def _default_at(connection: AsyncConnection, about: About) -> datetime | None:
+    """When a question is answered without the customer, if it is."""
+    if about.question is None:
+        return None
+    asked = await read_questions(connection, about.fulfillments[0])
+    return asked[about.question].default_at if about.question in asked else None
+
+
+class MailActivities:
+    """Activities that mail an order's customer.
+
+    Args:
+        mails: Sends each mail once.
+        sends_receipts: Whether receipts are ours to send; Stripe can be set to send its own.
+    """
+
+    def __init__(self, mails: Mails, *, sends_receipts: bool) -> None:
+        self._mails = mails
+        self._sends_receipts = sends_receipts
 
     @activity.defn
     async def send_receipt(self, request: SendReceiptInput) -> None:
-        """Mails the receipt; without a customer's address there is nothing to send."""
-        await self._send(request.session_id, RECEIPT)
+        """Mails the receipt, with all that is ready by now."""
+        if self._sends_receipts:
+            await self._mails.send(request.session_id, RECEIPT)
 
     @activity.defn
     async def send_payment_failed(self, request: SendPaymentFailedInput) -> None:
         """Mails that the payment did not go through, with a link to pay again."""
-        await self._send(request.session_id, PAYMENT_FAILED)
+        await self._mails.send(request.session_id, PAYMENT_FAILED)
 
     @activity.defn
     async def send_delivery(self, request: SendDeliveryInput) -> None:
         """Mails what became ready after the receipt."""
-        raise NotImplementedError
+        # Named by what it tells of: a workflow that takes an order over counts from one again.
+        told = " ".join(sorted(ref.step for ref in request.fulfillments))
+        await self._mails.send(
+            request.session_id,
+            DELIVERY,
+            key=hashlib.sha256(told.encode()).hexdigest()[:32],
+            about=About(fulfillments=request.fulfillments),
+        )
 
     @activity.defn
     async def send_question(self, request: SendQuestionInput) -> None:
         """Mails what the customer is asked, with a signed link to answer."""
-        raise NotImplementedError
-
-    async def _send(self, session_id: str, name: str) -> None:
-        message_id = f"<{session_id}.{name}@{self._mail_domain}>"
-        async with self._database.transaction() as connection:
-            order = await read_order(connection, session_id)
-            if order is None:
-                raise PermanentError("order_unknown", "the order has no record")
-            if order.customer_email is None:
-                return
-            sent_at = await claim_email(
-                connection, session_id, name, recipient=order.customer_email, message_id=message_id
-            )
-        if sent_at is not None:
-            return
-        rendered = self._renderer.render(name, order)
-        await self._mailer.send(
-            Email(
-                to=order.customer_email,
-                subject=rendered.subject,
-                text=rendered.text,
-                html=rendered.html,
-                message_id=message_id,
-            )
+        ref = request.fulfillment
+        await self._mails.send(
+            ref.session_id,
+            _MAIL_OF[request.question],
+            key=ref.step,
+            about=About(fulfillments=(ref,), question=request.question),
         )
-        async with self._database.transaction() as connection:
-            await mark_email_sent(connection, session_id, name)
+
+    @activity.defn
+    async def send_email(self, request: SendEmailInput) -> None:
+        """Sends a mail of the log again, as an operator has asked."""
+        await self._mails.send_again(request.session_id, request.name, request.key)

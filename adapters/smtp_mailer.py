@@ -74,6 +74,8 @@ class SmtpMailer:
         try:
             message["From"] = self._sender
             message["To"] = email.to
+            if email.reply_to is not None:
+                message["Reply-To"] = email.reply_to
             message["Subject"] = email.subject
         except ValueError as error:
             raise PermanentError(

@@ -1,47 +1,200 @@
-"""The e-mail log: what was or is being mailed, one row per order and mail."""
+"""The e-mail log: what was or is being mailed, one row per mail.
+
+A mail is named by its order, its name and a key. The key is empty for a mail that an order has
+once, and tells the others apart.
+"""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, bindparam, func, select, update
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Row, and_, bindparam, false, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SESSION
 from database.tables import emails
+from domain.mail import About, MailFate
 
 RECEIPT = "receipt"
 PAYMENT_FAILED = "payment_failed"
+DELIVERY = "delivery"
+ADDRESS_NEEDED = "address_needed"
+OUT_OF_STOCK = "out_of_stock"
+PARCEL_IN_TRANSIT = "parcel_in_transit"
+PARCEL_DELIVERED = "parcel_delivered"
+PARCEL_EXCEPTION = "parcel_exception"
 
-_IS_EMAIL = and_(emails.c.session_id == SESSION, emails.c.name == bindparam("ref_name"))
-_CLAIM = insert(emails).on_conflict_do_nothing().returning(emails.c.name)
-_SENT_AT = select(emails.c.sent_at).where(_IS_EMAIL).with_for_update()
+ORIGINAL = ""
+"""The key of a mail that an order has once."""
+RESEND = "resend-"
+"""Begins the keys of mails that an operator sends again."""
+
+
+class NewEmail(BaseModel):
+    """A mail that is to be sent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: str
+    name: str
+    key: str
+    message_id: str
+    about: About
+
+
+class LoggedEmail(NewEmail):
+    """One row of the log."""
+
+    recipient: str | None
+    """None once it is erased."""
+    created_at: datetime
+    sent_at: datetime | None
+    """When the mail server accepted it."""
+    bounced_at: datetime | None
+    """When its recipient's mail server refused it for good."""
+    complained_at: datetime | None
+    """When its recipient called it spam."""
+    problem: str | None
+
+
+class Standing(BaseModel):
+    """What became of earlier mails to an address."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bounced: bool
+    """The last one did, for good."""
+    complained: bool
+    """Any of them was called spam."""
+
+
+_NAME = emails.c.name == bindparam("ref_name")
+_KEY = emails.c.key == bindparam("ref_key")
+_OF_ORDER = emails.c.session_id == SESSION
+_IS_EMAIL = and_(_OF_ORDER, _NAME, _KEY)
+_INSERT = insert(emails)
+_CLAIM = _INSERT.on_conflict_do_update(
+    index_elements=[emails.c.session_id, emails.c.name, emails.c.key],
+    # The order's address may have been corrected since the try before.
+    set_={"recipient": _INSERT.excluded.recipient},
+    where=emails.c.sent_at.is_(None),
+).returning(emails)
+_READ = select(emails).where(_IS_EMAIL).with_for_update()
+_READ_ALL = select(emails).where(_OF_ORDER).order_by(emails.c.created_at, emails.c.key)
+_READ_NEWEST = select(emails).where(_OF_ORDER, _NAME).order_by(emails.c.created_at.desc()).limit(1)
+_COUNT_RESENT = (
+    select(func.count())
+    .select_from(emails)
+    .where(_OF_ORDER, _NAME, emails.c.key.like(f"{RESEND}%"))
+)
 _MARK_SENT = update(emails).where(_IS_EMAIL).values(sent_at=func.now())
+_WITHHOLD = (
+    update(emails)
+    .where(_IS_EMAIL)
+    .values(problem="not sent: the recipient has called an earlier mail spam")
+)
+_TO = emails.c.recipient == bindparam("ref_recipient")
+_STANDING = select(
+    func.coalesce(
+        select(emails.c.bounced_at.is_not(None))
+        .where(_TO, emails.c.sent_at.is_not(None))
+        .order_by(emails.c.sent_at.desc())
+        .limit(1)
+        .scalar_subquery(),
+        false(),
+    ).label("bounced"),
+    select(emails.c.name)
+    .where(_TO, emails.c.complained_at.is_not(None))
+    .exists()
+    .label("complained"),
+)
+
+_IS_MESSAGE = emails.c.message_id == bindparam("ref_message_id")
+_PROBLEM = func.coalesce(emails.c.problem, bindparam("new_problem"))
+_MARK = {
+    fate: update(emails)
+    .where(_IS_MESSAGE)
+    .values({column: func.coalesce(column, func.now()), emails.c.problem: _PROBLEM})
+    .returning(emails.c.name)
+    for fate, column in (
+        (MailFate.BOUNCED, emails.c.bounced_at),
+        (MailFate.COMPLAINED, emails.c.complained_at),
+    )
+}
+
+
+def _naming(session_id: str, name: str, key: str = ORIGINAL) -> dict[str, str]:
+    return {SESSION.key: session_id, "ref_name": name, "ref_key": key}
+
+
+def _logged(row: Row[Any] | None) -> LoggedEmail | None:
+    return None if row is None else LoggedEmail.model_validate(row, from_attributes=True)
 
 
 async def claim_email(
-    connection: AsyncConnection, session_id: str, name: str, *, recipient: str, message_id: str
-) -> datetime | None:
-    """Writes the row that stands before the mail is sent.
+    connection: AsyncConnection, email: NewEmail, recipient: str
+) -> LoggedEmail | None:
+    """Writes the row that stands before the mail is sent; None when it was sent already."""
+    row = {
+        **email.model_dump(exclude={"about"}),
+        "about": email.about.model_dump(mode="json", exclude_defaults=True),
+        "recipient": recipient,
+    }
+    return _logged((await connection.execute(_CLAIM, row)).one_or_none())
+
+
+async def read_email(
+    connection: AsyncConnection, session_id: str, name: str, key: str
+) -> LoggedEmail | None:
+    """One row of the log, locked until the transaction ends."""
+    row = (await connection.execute(_READ, _naming(session_id, name, key))).one_or_none()
+    return _logged(row)
+
+
+async def read_emails(connection: AsyncConnection, session_id: str) -> tuple[LoggedEmail, ...]:
+    """All mails of an order, the oldest first."""
+    rows = await connection.execute(_READ_ALL, {SESSION.key: session_id})
+    return tuple(LoggedEmail.model_validate(row, from_attributes=True) for row in rows)
+
+
+async def read_newest_email(
+    connection: AsyncConnection, session_id: str, name: str
+) -> LoggedEmail | None:
+    """The last mail of that name, sent or not."""
+    row = (await connection.execute(_READ_NEWEST, _naming(session_id, name))).one_or_none()
+    return _logged(row)
+
+
+async def next_resend_key(connection: AsyncConnection, session_id: str, name: str) -> str:
+    """The key of the next mail that is sent again; lock the order first."""
+    count: int = (await connection.execute(_COUNT_RESENT, _naming(session_id, name))).scalar_one()
+    return f"{RESEND}{count + 1}"
+
+
+async def read_standing(connection: AsyncConnection, recipient: str) -> Standing:
+    """What became of earlier mails to an address, of whichever order."""
+    row = await connection.execute(_STANDING, {"ref_recipient": recipient})
+    return Standing.model_validate(row.one(), from_attributes=True)
+
+
+async def mark_email_sent(connection: AsyncConnection, email: NewEmail) -> None:
+    """Records that the mail server accepted the mail."""
+    await connection.execute(_MARK_SENT, _naming(email.session_id, email.name, email.key))
+
+
+async def mark_email_withheld(connection: AsyncConnection, email: NewEmail) -> None:
+    """Records that the mail is not sent, since its recipient has complained."""
+    await connection.execute(_WITHHOLD, _naming(email.session_id, email.name, email.key))
+
+
+async def mark_problem(
+    connection: AsyncConnection, message_id: str, fate: MailFate, problem: str
+) -> bool:
+    """Records what became of a mail that was sent, the first time it is told.
 
     Returns:
-        When the mail was sent already, or None when it is still to be sent.
+        Whether there is such a mail.
     """
-    row = {
-        "session_id": session_id,
-        "name": name,
-        "recipient": recipient,
-        "message_id": message_id,
-    }
-    if await connection.scalar(_CLAIM, row) is not None:
-        return None
-    sent_at: datetime | None = await connection.scalar(_SENT_AT, _naming(session_id, name))
-    return sent_at
-
-
-async def mark_email_sent(connection: AsyncConnection, session_id: str, name: str) -> None:
-    """Records that the mail server accepted the mail."""
-    await connection.execute(_MARK_SENT, _naming(session_id, name))
-
-
-def _naming(session_id: str, name: str) -> dict[str, str]:
-    return {SESSION.key: session_id, "ref_name": name}
+    values = {"ref_message_id": message_id, "new_problem": problem}
+    return await connection.scalar(_MARK[fate], values) is not None

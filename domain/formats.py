@@ -9,17 +9,22 @@ from domain.money import Money
 FALLBACK_LOCALE = Locale("en")
 
 
-def locale_of(checkout_locale: str | None) -> Locale:
-    """The locale of a Checkout Session's `locale`; English where it names none we know.
+def parse_locale(name: str | None) -> Locale | None:
+    """The locale that Stripe, or a setting, names as `pt-BR`; None where it names none we know.
 
-    Stripe writes `pt-BR` and `zh-HK`, leaves it empty, or says `auto` when the browser chose.
+    Stripe leaves it empty, or says `auto`, when the browser chose.
     """
-    if checkout_locale is None or checkout_locale == "auto":
-        return FALLBACK_LOCALE
+    if name is None or name == "auto":
+        return None
     try:
-        return Locale.parse(checkout_locale, sep="-")
+        return Locale.parse(name, sep="-")
     except (ValueError, UnknownLocaleError):
-        return FALLBACK_LOCALE
+        return None
+
+
+def locale_of(checkout_locale: str | None) -> Locale:
+    """The locale of a Checkout Session's `locale`; English where it names none we know."""
+    return parse_locale(checkout_locale) or FALLBACK_LOCALE
 
 
 def format_money(money: Money, locale: Locale) -> str:

@@ -1,16 +1,79 @@
-"""A mail to a customer."""
+"""Mails to customers: what one is about, in whose name it comes, and the mail itself."""
+
+import hashlib
+import re
+from enum import StrEnum
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from domain.ids import FulfillmentRef
+from domain.orders import Question
 
-class Email(BaseModel):
-    """One mail with a text and an HTML part."""
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]*")
 
+
+class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
 
+
+class About(_Value):
+    """Which part of an order a mail is about; all of it where nothing is named.
+
+    Recorded with the mail, so that it can be rendered again.
+    """
+
+    fulfillments: tuple[FulfillmentRef, ...] = ()
+    parcel: int | None = None
+    """The number of one parcel of the one fulfillment."""
+    question: Question | None = None
+    """What is asked about the one fulfillment."""
+
+
+class Branding(_Value):
+    """What mails show of the shop; empty where the merchant has said nothing."""
+
+    name: str = ""
+    logo_url: str = ""
+    color: str = "#1a1f36"
+    """Of headings and buttons, as CSS writes it."""
+    support_email: str = ""
+    """Where answers go."""
+    postal_address: str = ""
+
+
+class Email(_Value):
+    """One mail with a text and an HTML part."""
+
     to: str
+    reply_to: str | None = None
     subject: str
     text: str
     html: str
     message_id: str
     """Made from the order and the mail's name, so that a mail sent twice can be told."""
+
+
+class MailFate(StrEnum):
+    """What became of a mail after the mail server had accepted it."""
+
+    BOUNCED = "bounced"
+    """Its recipient's mail server refused it for good."""
+    COMPLAINED = "complained"
+    """Its recipient called it spam."""
+
+
+def message_id(session_id: str, name: str, key: str, public_url: str) -> str:
+    """The Message-ID of one mail, with its angle brackets; the same for ever.
+
+    Args:
+        session_id: The order.
+        name: The mail's name.
+        key: What tells it from others of that name; a hash stands for one that holds more than
+            letters, digits, hyphens and underscores.
+        public_url: Where customers reach this service; its host is the right-hand side.
+    """
+    if not _PLAIN_KEY.fullmatch(key):
+        key = hashlib.sha256(key.encode()).hexdigest()[:32]
+    names = ".".join(part for part in (session_id, name, key) if part)
+    return f"<{names}@{urlsplit(public_url).hostname or 'localhost'}>"

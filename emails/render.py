@@ -1,15 +1,25 @@
-"""Turns an order into a mail: money and dates as its customer's language writes them."""
+"""Turns an order into a mail, in its customer's language."""
 
+import re
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from babel import Locale
 from babel.dates import format_date
+from babel.support import NullTranslations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from pydantic import BaseModel, ConfigDict
 
-from domain.formats import format_money, locale_of
+from domain.formats import format_money
+from domain.ids import FulfillmentRef
+from domain.links import Links
+from domain.mail import About, Branding
 from domain.money import Money
-from domain.orders import Order
+from domain.orders import Deliverable, Fulfillment, Order, OrderLine
+from emails.languages import choose_locale, read_translations
+
+_BLANK_LINES = re.compile(r"\n{3,}")
 
 
 class RenderedEmail(BaseModel):
@@ -26,23 +36,54 @@ class Renderer:
     """Renders the mails of this folder.
 
     Args:
-        public_url: Where the service is reached; the landing page is linked below it.
+        links: Makes the links that customers get.
+        branding: What mails show of the shop.
+        shop_language: Of mails to customers whose own language is not there.
     """
 
-    def __init__(self, public_url: str) -> None:
-        self._public_url = public_url
-        # .txt is escaped by no rule, .html by HTML's; a missing value is a defect, not a blank.
-        self._environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
+    def __init__(self, links: Links, branding: Branding, *, shop_language: str) -> None:
+        self._links = links
+        self._branding = branding
+        self._shop_language = shop_language
+        self._environments = {
+            language: _environment(translations)
+            for language, translations in read_translations().items()
+        }
+
+    def render(
+        self,
+        name: str,
+        order: Order,
+        about: About | None = None,
+        default_at: datetime | None = None,
+    ) -> RenderedEmail:
+        """Renders the mail in folder `name`.
+
+        Args:
+            name: Which mail.
+            order: Whose.
+            about: Which part of the order it is about; by default all of it.
+            default_at: When a question is answered without the customer; None: never.
+        """
+        locale = choose_locale(order.locale, self._shop_language, frozenset(self._environments))
+        environment = self._environments[locale.language]
+        order = _on_single_lines(order)
+        values = {
+            **self._values(order, locale),
+            **self._part(order, about or About()),
+            "default_at": default_at,
+        }
+        # One line, whatever a product is called: a line break would begin a new header.
+        subject = _single_line(environment.get_template(f"{name}/subject.txt").render(values))
+        text = environment.get_template(f"{name}/body.txt").render(values)
+        return RenderedEmail(
+            subject=subject,
+            text=_BLANK_LINES.sub("\n\n", text).strip() + "\n",
+            html=environment.get_template(f"{name}/body.html").render(values, subject=subject),
         )
 
-    def render(self, name: str, order: Order) -> RenderedEmail:
-        """Renders the mail in folder `name` for an order."""
-        locale = locale_of(order.locale)
+    def _values(self, order: Order, locale: Locale) -> dict[str, Any]:
+        """What every mail has."""
 
         def money(value: Money) -> str:
             return format_money(value, locale)
@@ -50,23 +91,75 @@ class Renderer:
         def date(value: datetime) -> str:
             return format_date(value, format="long", locale=locale)
 
-        account = f"&account={order.account}" if order.account else ""
-        names_order = f"session_id={order.session_id}{account}"
-        values = {
+        def file_url(line: OrderLine, item: Fulfillment, file: Deliverable) -> str:
+            return self._links.download(_ref(order, line, item), file.value, file.expires_at)
+
+        return {
+            "lang": str(locale).replace("_", "-"),
+            "shop": self._branding,
             "order": order,
             "money": money,
-            "tax_added": _tax_is_added(order),
             "date": date,
-            "landing_url": f"{self._public_url}/after-checkout?{names_order}",
-            "try_again_url": f"{self._public_url}/try-again?{names_order}",
+            "tax_added": _tax_is_added(order),
+            "file_url": file_url,
+            "landing_url": self._links.order(order.session_id, order.account),
+            "try_again_url": self._links.try_again(order.session_id, order.account),
         }
-        subject = self._environment.get_template(f"{name}/subject.txt").render(values)
-        return RenderedEmail(
-            # One line, whatever a product is called: a line break would begin a new header.
-            subject=" ".join(subject.split()),
-            text=self._environment.get_template(f"{name}/body.txt").render(values),
-            html=self._environment.get_template(f"{name}/body.html").render(values),
-        )
+
+    def _part(self, order: Order, about: About) -> dict[str, Any]:
+        """What a mail about a part of an order has besides."""
+        if not about.fulfillments:
+            return {"lines": order.lines}
+        lines = [
+            line.model_copy(update={"fulfillments": items})
+            for line in order.lines
+            if (
+                items := tuple(
+                    item
+                    for item in line.fulfillments
+                    if _ref(order, line, item) in about.fulfillments
+                )
+            )
+        ]
+        values: dict[str, Any] = {"lines": lines}
+        if about.parcel is not None:
+            parcels = {each.number: each for each in lines[0].fulfillments[0].parcels}
+            values |= {"parcel": parcels[about.parcel], "parcel_count": len(parcels)}
+        if about.question is not None:
+            values["answer_url"] = self._links.answer(about.fulfillments[0], about.question)
+        return values
+
+
+def _environment(translations: NullTranslations) -> Environment:
+    # .txt is escaped by no rule, .html by HTML's; a missing value is a defect, not a blank.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined] - the extension adds it
+    return environment
+
+
+def _ref(order: Order, line: OrderLine, item: Fulfillment) -> FulfillmentRef:
+    return FulfillmentRef(session_id=order.session_id, line_item_id=line.id, kind=item.kind)
+
+
+def _single_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _on_single_lines(order: Order) -> Order:
+    """The order with names that cannot pass for other lines of a plain text."""
+    lines = tuple(
+        line.model_copy(update={"description": _single_line(line.description)})
+        for line in order.lines
+    )
+    name = _single_line(order.customer_name) if order.customer_name else None
+    return order.model_copy(update={"lines": lines, "customer_name": name})
 
 
 def _tax_is_added(order: Order) -> bool:

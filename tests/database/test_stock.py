@@ -1,76 +1,124 @@
-"""Stock is never oversold, and every movement is on record."""
+"""Stock is never oversold, every movement is on record, and who runs low is told once."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from uuid import uuid4
 
-import pytest
 from sqlalchemy import func, select
 
 from database.engine import Database
-from database.stock import put_back, read_stock, set_on_hand, take
+from database.stock import (
+    LowStock,
+    put_back,
+    read_stock,
+    receive,
+    set_low_at,
+    set_on_hand,
+    take,
+)
 from database.tables import stock_movements
-from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
+from domain.stock import MAIN_WAREHOUSE, Take
 
 REF = FulfillmentRef(session_id="cs_test_stock", line_item_id="li_1", kind="shipment")
 
 
-async def _on_hand(database: Database, sku: str) -> int:
+def _new_sku() -> str:
+    return f"SKU-{uuid4().hex}"
+
+
+def _of(sku: str, quantity: int = 1, warehouse: str = MAIN_WAREHOUSE) -> Take:
+    return Take(sku=sku, warehouse=warehouse, quantity=quantity)
+
+
+async def _on_hand(database: Database, sku: str) -> dict[str, int]:
     async with database.transaction() as connection:
-        return (await read_stock(connection))[sku]
+        levels = await read_stock(connection)
+    return {level.warehouse: level.on_hand for level in levels if level.sku == sku}
 
 
 async def test_sixty_takers_of_forty_pieces(database_url: str) -> None:
-    sku = f"SKU-{uuid4().hex}"
+    sku = _new_sku()
     async with Database(database_url) as database:
         async with database.transaction() as connection:
             await set_on_hand(connection, sku, 40)
 
         async def one() -> bool:
-            try:
-                async with database.transaction() as connection:
-                    await take(connection, sku, 1, REF)
-            except PermanentError:
-                return False
-            return True
+            async with database.transaction() as connection:
+                return await take(connection, _of(sku), REF) is not None
 
         taken = await asyncio.gather(*(one() for _ in range(60)))
         assert sum(taken) == 40
-        assert await _on_hand(database, sku) == 0
+        assert await _on_hand(database, sku) == {MAIN_WAREHOUSE: 0}
         async with database.transaction() as connection:
-            await put_back(connection, sku, 3, REF)
+            await put_back(connection, [(_of(sku, 3), REF)])
             recorded = await connection.scalar(
                 select(func.sum(stock_movements.c.quantity)).where(stock_movements.c.sku == sku)
             )
-        assert await _on_hand(database, sku) == recorded == 3
+        assert recorded == 3
+        assert await _on_hand(database, sku) == {MAIN_WAREHOUSE: 3}
 
 
-async def test_an_unknown_sku_says_what_to_do(database_url: str) -> None:
+async def test_each_warehouse_has_its_own_stock(database_url: str) -> None:
+    sku = _new_sku()
     async with Database(database_url) as database:
-        with pytest.raises(PermanentError, match="set its stock") as refusal:
-            async with database.transaction() as connection:
-                await take(connection, "NOBODY-KNOWS", 1, REF)
-    assert refusal.value.code == "sku_unknown"
+        async with database.transaction() as connection:
+            await set_on_hand(connection, sku, 2, "berlin")
+            await receive(connection, sku, 5, "paris")
+            await receive(connection, sku, 1, "paris")
+            assert await take(connection, _of(sku, 3, "berlin"), REF) is None
+            assert await take(connection, _of(sku, 3, "paris"), REF) is not None
+            assert await take(connection, _of(sku, 3, "nowhere"), REF) is None
+        assert await _on_hand(database, sku) == {"berlin": 2, "paris": 3}
 
 
-def test_the_command_line_sets_and_keeps_stock(database_url: str) -> None:
-    sku = f"SKU-{uuid4().hex}"
+async def test_what_is_counted_already_keeps_its_count_if_asked_to(database_url: str) -> None:
+    sku = _new_sku()
+    async with Database(database_url) as database:
+        async with database.transaction() as connection:
+            await set_on_hand(connection, sku, 7, only_if_missing=True)
+            await set_on_hand(connection, sku, 9, only_if_missing=True)
+        assert await _on_hand(database, sku) == {MAIN_WAREHOUSE: 7}
 
-    def stock(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "database.stock", *words],
-            env={**os.environ, "DATABASE_URL": database_url},
-            capture_output=True,
-            text=True,
-            check=False,
+
+async def test_a_sku_becomes_low_once_per_crossing_of_all_warehouses_together(
+    database_url: str,
+) -> None:
+    sku = _new_sku()
+    async with Database(database_url) as database, database.transaction() as connection:
+        await set_on_hand(connection, sku, 3, "berlin")
+        await set_on_hand(connection, sku, 3, "paris")
+        assert await set_low_at(connection, sku, 4) is None
+
+        async def low_after_taking(warehouse: str) -> LowStock | None:
+            taken = await take(connection, _of(sku, 1, warehouse), REF)
+            assert taken is not None
+            return taken.low
+
+        assert await low_after_taking("berlin") is None
+        assert await low_after_taking("paris") == LowStock(sku=sku, on_hand=4, low_at=4)
+        assert await low_after_taking("paris") is None
+        await put_back(connection, [(_of(sku, 2, "paris"), REF)])
+        assert await set_on_hand(connection, sku, 0, "paris") == LowStock(
+            sku=sku, on_hand=2, low_at=4
         )
+        assert await set_low_at(connection, sku, None) is None
+        assert [level.is_low for level in await read_stock(connection) if level.sku == sku] == [
+            False,
+            False,
+        ]
 
-    assert f"7  {sku}\n" in stock("set", sku, "7", "--if-missing").stdout
-    assert f"7  {sku}\n" in stock("set", sku, "9", "--if-missing").stdout
-    assert f"9  {sku}\n" in stock("set", sku, "9").stdout
-    assert f"9  {sku}\n" in stock("list").stdout
-    assert "give pairs" in stock("set", sku).stderr
-    assert "give pairs" in stock("set", sku, "-1").stderr
+
+async def test_takers_at_the_same_moment_miss_no_crossing(database_url: str) -> None:
+    sku = _new_sku()
+    async with Database(database_url) as database:
+        async with database.transaction() as connection:
+            await set_on_hand(connection, sku, 20)
+            await set_low_at(connection, sku, 10)
+
+        async def one() -> LowStock | None:
+            async with database.transaction() as connection:
+                taken = await take(connection, _of(sku), REF)
+                return taken.low if taken else None
+
+        crossings = [low for low in await asyncio.gather(*(one() for _ in range(20))) if low]
+    assert crossings == [LowStock(sku=sku, on_hand=10, low_at=10)]
