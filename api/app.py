@@ -27,6 +27,7 @@ from database.engine import Database
 from domain.catalog import Catalog, CatalogError
 from domain.errors import TransientError
 from domain.events import StripeEvent
+from domain.links import Links
 from logs import log_to_stderr
 from settings import Settings, load, require_webhook_secrets
 from workflows.catalog_file import read_catalog
@@ -62,7 +63,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 fulfillments=Fulfillments(client, configured.temporal_task_queue),
                 verify_event=_verifier(configured),
                 catalog=catalog,
-                public_url=configured.public_url,
+                links=Links(
+                    configured.public_url,
+                    [secret.get_secret_value() for secret in configured.signing_secrets],
+                ),
                 livemode=configured.livemode,
                 operator_token=configured.operator_token.get_secret_value(),
                 connect_accounts=configured.stripe_connect_accounts,

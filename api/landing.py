@@ -9,20 +9,30 @@ Source: Stripe's guide "Fulfill orders", "Trigger fulfillment on your landing pa
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from babel.dates import format_date
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from api.pages import REFRESH_S, could_be_ours, order_query, page
+from api.pages import REFRESH_S, could_be_ours, page
 from api.services import Services, ServicesOf
 from database import sweeps
 from database.order_view import read_order
 from domain.checkout import CheckoutSession, SessionStatus
 from domain.errors import PermanentError, TransientError
 from domain.formats import format_money, locale_of
+from domain.ids import FulfillmentRef
 from domain.money import Money
-from domain.orders import CLOSED_STATES, FulfillmentState, Order, OrderState
+from domain.orders import (
+    CLOSED_STATES,
+    WAITING_STATES,
+    Fulfillment,
+    FulfillmentState,
+    Order,
+    OrderLine,
+    OrderState,
+)
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Landing page"])
@@ -32,6 +42,7 @@ MAX_WAIT_S = 3.0
 POLL_S = 0.1
 SESSION_LIFETIME = timedelta(hours=24)
 """For so long a session can be paid, at most."""
+_WAITING = WAITING_STATES | {FulfillmentState.AWAITING_OPERATOR}
 
 
 @router.get("/after-checkout", response_class=HTMLResponse)
@@ -61,7 +72,7 @@ async def after_checkout(
         # The webhook fulfills it all the same; the customer only has to look again.
         logger.warning("landing page without an answer: %s", error.message)
         return page(request, "unavailable", status=503, refresh_s=REFRESH_S)
-    return _order_page(request, order)
+    return _order_page(request, services, order)
 
 
 async def _read(services: Services, session_id: str) -> Order | None:
@@ -119,11 +130,11 @@ def _moves_by_itself(order: Order) -> bool:
         return True
     if order.state is not OrderState.FULFILLING:
         return False
-    states = [item.state for line in order.lines for item in line.fulfillments]
-    return FulfillmentState.PENDING in states or FulfillmentState.AWAITING_OPERATOR not in states
+    states = {item.state for line in order.lines for item in line.fulfillments}
+    return FulfillmentState.PENDING in states or not states & _WAITING
 
 
-def _order_page(request: Request, order: Order | None) -> HTMLResponse:
+def _order_page(request: Request, services: Services, order: Order | None) -> HTMLResponse:
     if order is None or order.state is OrderState.UNKNOWN_SESSION:
         return page(request, "unavailable", status=503, refresh_s=REFRESH_S)
     locale = locale_of(order.locale)
@@ -131,12 +142,20 @@ def _order_page(request: Request, order: Order | None) -> HTMLResponse:
     def money(value: Money) -> str:
         return format_money(value, locale)
 
+    def date(value: datetime) -> str:
+        return format_date(value, format="long", locale=locale)
+
+    def ref(line: OrderLine, item: Fulfillment) -> FulfillmentRef:
+        return FulfillmentRef(session_id=order.session_id, line_item_id=line.id, kind=item.kind)
+
     waiting = order.state in {OrderState.FULFILLING, OrderState.AWAITING_PAYMENT}
     return page(
         request,
         "order",
         order=order,
         money=money,
-        try_again_url=f"/try-again?{order_query(order.session_id, order.account)}",
+        date=date,
+        ref=ref,
+        links=services.links,
         refresh_s=REFRESH_S if waiting else None,
     )

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -36,12 +35,6 @@ def could_be_ours(session_id: str, account: str | None, services: Services) -> b
         and (account is None or is_account_id(account))
         and services.is_ours(account)
     )
-
-
-def order_query(session_id: str, account: str | None) -> str:
-    """The query that names an order in our URLs, Stripe's placeholder left as it stands."""
-    names_order = {"session_id": session_id, "account": account}
-    return urlencode({name: value for name, value in names_order.items() if value}, safe="{}")
 
 
 def page(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - a template's values

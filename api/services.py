@@ -11,6 +11,7 @@ from database.engine import Database
 from domain.catalog import Catalog
 from domain.events import StripeEvent
 from domain.ids import ALL_ACCOUNTS
+from domain.links import Links
 from domain.storefront import Checkouts
 from workflows.client import Fulfillments
 
@@ -23,7 +24,7 @@ class Services:
         checkouts: Opens Checkout Sessions.
         verify_event: Verifies a webhook's body against its signature header, and reads it.
         catalog: What `POST /checkout` sells.
-        public_url: Where customers reach this service.
+        links: Makes and reads the links that customers get.
         livemode: Whether this deployment works on real money.
         operator_token: The bearer token of the operator API.
         connect_accounts: The connected accounts whose sessions are ours too, or `*` for all.
@@ -35,7 +36,7 @@ class Services:
     fulfillments: Fulfillments
     verify_event: Callable[[bytes, str | None], StripeEvent]
     catalog: Catalog
-    public_url: str
+    links: Links
     livemode: bool
     operator_token: str
     connect_accounts: tuple[str, ...] = ()

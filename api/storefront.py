@@ -27,10 +27,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints,
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
-from api.pages import HEADERS, REFRESH_S, could_be_ours, order_query, page
+from api.pages import HEADERS, REFRESH_S, could_be_ours, page
 from api.services import Services, ServicesOf
 from domain.checkout import CheckoutSession, Payment, SessionStatus, payment_of
 from domain.errors import PermanentError, SessionUnknownError, TransientError
+from domain.links import order_query
 from domain.storefront import (
     REPLACES,
     CheckoutRefusedError,
@@ -243,5 +244,4 @@ def _url_of(session: CheckoutSession, account: str | None) -> str:
 
 def _landing_url(services: Services, account: str | None) -> str:
     # Stripe fills the placeholder in only where it stands unquoted.
-    query = order_query("{CHECKOUT_SESSION_ID}", account)
-    return f"{services.public_url}/after-checkout?{query}"
+    return services.links.order("{CHECKOUT_SESSION_ID}", account)

@@ -7,7 +7,7 @@ from sqlalchemy import and_, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database.emails import RECEIPT
+from database.emails import ORIGINAL, RECEIPT
 from database.keys import SAME_LINE, SESSION, of_fulfillment
 from database.tables import emails, fulfillments, line_items, orders, parcels, questions
 from domain.checkout import (
@@ -24,7 +24,14 @@ _M = TypeVar("_M", bound=BaseModel)
 
 _ORDER = (
     select(orders, emails.c.sent_at)
-    .outerjoin(emails, and_(emails.c.session_id == orders.c.session_id, emails.c.name == RECEIPT))
+    .outerjoin(
+        emails,
+        and_(
+            emails.c.session_id == orders.c.session_id,
+            emails.c.name == RECEIPT,
+            emails.c.key == ORIGINAL,
+        ),
+    )
     .where(orders.c.session_id == SESSION)
 )
 _QUESTION = (

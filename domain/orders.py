@@ -1,9 +1,11 @@
 """An order as it is recorded: its states, its line items and what was done for each."""
 
+import re
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from domain.checkout import (
     Address,
@@ -15,6 +17,8 @@ from domain.checkout import (
 )
 from domain.money import Money
 from domain.shipping import Parcel
+
+_WEB_LINK = re.compile(r"https?://\S+\Z")
 
 
 class OrderState(StrEnum):
@@ -124,6 +128,13 @@ class Deliverable(_Value):
     label: str = ""
     """What it is called, where the line item's own name does not say."""
     expires_at: datetime | None = None
+
+    @model_validator(mode="after")
+    def _check_link(self) -> Self:
+        if self.type is DeliverableType.LINK and not _WEB_LINK.match(self.value):
+            # Customers are shown it: `javascript:` would run in our page.
+            raise ValueError("a link begins with http:// or https://")
+        return self
 
 
 class Fulfillment(PlannedFulfillment):
