@@ -184,9 +184,11 @@ class Demo:
         console.print(f"\nThe order is [bold green]{order['state']}[/]:")
         for line in order["lines"]:
             for each in line["fulfillments"]:
-                link = each["access_url"] or each["tracking_url"] or ""
                 name = f"{line['description']}, {line['quantity']} pcs"
-                console.print(f"  {name}: {each['kind']} {each['state']} {link}")
+                in_hand = [thing["value"] for thing in each["delivered"]]
+                links = [parcel["tracking_url"] for parcel in each["parcels"]]
+                shown = " ".join(in_hand + [link for link in links if link])
+                console.print(f"  {name}: {each['kind']} {each['state']} {shown}")
 
     def _show_links(self, session_id: str, landing_page: str) -> None:
         console.print("\nLook at it (as long as the stack runs):")

@@ -116,7 +116,8 @@ async def test_an_unknown_product_waits_until_its_metadata_say_what_it_is(world:
         ("access", FulfillmentState.FULFILLED)
     ]
     [line] = (await world.order(session_id)).lines
-    assert [item.access_url for item in line.fulfillments] == [ACCESS["access_url"]]
+    [[link]] = [item.delivered for item in line.fulfillments]
+    assert link.value == ACCESS["access_url"]
 
 
 async def test_wrong_metadata_name_the_key_to_mend(world: World) -> None:

@@ -18,7 +18,7 @@ async def test_all_of_one_hundred_line_items_are_fulfilled(world: World) -> None
     order = await world.order(session_id)
     assert len(order.lines) == 100
     assert all(
-        item.state is FulfillmentState.FULFILLED and item.access_url
+        item.state is FulfillmentState.FULFILLED and item.delivered
         for line in order.lines
         for item in line.fulfillments
     )

@@ -57,7 +57,7 @@ async def test_a_worker_killed_in_the_middle_of_a_booking_doubles_nothing(
     assert await world.stock(sku) == 99
     assert len(await world.mails()) == 1
     order = await world.order(session_id)
-    assert order.lines[1].fulfillments[0].tracking_number is not None
+    assert order.lines[1].fulfillments[0].parcels[0].tracking_number is not None
 
 
 async def test_what_temporal_could_not_accept_is_fulfilled_by_stripes_redelivery(
@@ -107,7 +107,7 @@ async def test_a_worker_told_to_stop_finishes_what_it_began(
     await eventually(booking)
     await stack.stop("worker")
     order = await world.order(session_id)
-    assert order.lines[0].fulfillments[0].tracking_number is not None
+    assert order.lines[0].fulfillments[0].parcels[0].tracking_number is not None
     await stack.start("worker")
     assert (await world.result(session_id)).state is OrderState.FULFILLED
     assert len(await world.parcels(session_id)) == 1
