@@ -71,7 +71,10 @@ async def assembled_worker(
             )
         )
         sessions = StripeCheckout(stripe)
-        carrier = await stack.enter_async_context(HttpCarrier(settings.carrier_url))
+        key = settings.carrier_api_key
+        carrier = await stack.enter_async_context(
+            HttpCarrier(settings.carrier_url, key.get_secret_value() if key else None)
+        )
         orders = OrderActivities(
             database,
             sessions,

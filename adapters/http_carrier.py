@@ -6,13 +6,15 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from adapters.http_errors import error_for_status
-from domain.errors import PermanentError, TransientError
-from domain.shipping import BookedShipment, ShipmentRequest
+from domain.errors import AddressRefusedError, PermanentError, TransientError
+from domain.shipping import BookedShipment, Rate, ShipmentRequest
 
 VENDOR = "carrier"
 TIMEOUT_S = 10.0
 IDEMPOTENCY_CONFLICT = "idempotency_conflict"
 """The carrier's code for a known key with another body; other 409s pass by themselves."""
+INVALID_ADDRESS = "invalid_address"
+"""The carrier's code for an address that it cannot bring anything to."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -29,15 +31,26 @@ class _Shipments(BaseModel):
     shipments: list[BookedShipment]
 
 
+class _Rates(BaseModel):
+    rates: tuple[Rate, ...]
+
+
 class HttpCarrier:
     """Books parcels with `POST /shipments`, looks them up with `GET /shipments?reference=`.
 
+    `POST /rates` asks for prices.
+
     Args:
         base_url: The carrier's address.
+        api_key: Sent as a bearer token, where the carrier asks for one.
     """
 
-    def __init__(self, base_url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT_S)
+    def __init__(self, base_url: str, api_key: str | None = None) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=TIMEOUT_S,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,23 +64,18 @@ class HttpCarrier:
         found = _parsed(_Shipments, answer).shipments
         return found[0] if found else None
 
-    async def book(self, request: ShipmentRequest) -> BookedShipment:
+    async def quote(self, request: ShipmentRequest) -> tuple[Rate, ...]:
+        """See `activities.ports.Carrier`."""
+        answer = await self._send("POST", "/rates", json=_described(request))
+        return _parsed(_Rates, answer).rates
+
+    async def book(self, request: ShipmentRequest, rate: Rate | None) -> BookedShipment:
         """See `activities.ports.Carrier`."""
         answer = await self._send(
             "POST",
             "/shipments",
             headers={"Idempotency-Key": request.reference},
-            json={
-                "reference": request.reference,
-                "to": request.to.model_dump(),
-                "items": [
-                    {
-                        "sku": request.sku,
-                        "quantity": request.quantity,
-                        "weight_grams": request.weight_grams,
-                    }
-                ],
-            },
+            json={**_described(request), "rate_id": rate.id if rate else None},
         )
         return _parsed(BookedShipment, answer)
 
@@ -85,9 +93,21 @@ class HttpCarrier:
         detail = problem.code if problem else answer.reason_phrase
         if problem and problem.code == IDEMPOTENCY_CONFLICT:
             raise PermanentError(f"{VENDOR}_{problem.code}", f"{VENDOR} refused: {detail}")
+        if problem and problem.code == INVALID_ADDRESS:
+            raise AddressRefusedError(f"{VENDOR} does not know the address")
         raise error_for_status(
             VENDOR, answer.status_code, detail, answer.headers.get("Retry-After")
         )
+
+
+def _described(request: ShipmentRequest) -> dict[str, Any]:
+    return {
+        "reference": request.reference,
+        "to": request.to.model_dump(),
+        "phone": request.phone,
+        "from": request.from_address.model_dump() if request.from_address else None,
+        "items": [item.model_dump() for item in request.items],
+    }
 
 
 def _parsed(kind: type[_Model], answer: httpx.Response) -> _Model:

@@ -9,7 +9,13 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from local.carrier.depot import CARRIER_NAME, CarrierRefusalError, Depot, ShipmentRequest
+from local.carrier.depot import (
+    CARRIER_NAME,
+    SERVICES,
+    CarrierRefusalError,
+    Depot,
+    ShipmentRequest,
+)
 from local.faults import Faults
 from local.web import pages
 
@@ -59,6 +65,13 @@ async def book(
     )
 
 
+@router.post("/rates")
+async def rates(body: ShipmentRequest, depot: TheDepot) -> dict[str, list[dict[str, Any]]]:
+    """What each service would cost; nothing is booked."""
+    depot.check(body)
+    return {"rates": [service.rate(body.weight_grams) for service in SERVICES]}
+
+
 @router.get("/shipments")
 async def look_up(
     request: Request, depot: TheDepot, reference: str | None = None
@@ -66,6 +79,18 @@ async def look_up(
     """All shipments, or those with the reference: to ask before repeating."""
     base = str(request.base_url)
     return {"shipments": [shipment.record(base) for shipment in depot.shipments(reference)]}
+
+
+@router.get("/label/{number}", response_class=HTMLResponse)
+async def label(request: Request, number: str, depot: TheDepot) -> Response:
+    """What is stuck on one parcel."""
+    shipment = depot.by_tracking_number(number)
+    return pages.TemplateResponse(
+        request,
+        "label.html",
+        {"shipment": shipment, "number": number},
+        status_code=200 if shipment else 404,
+    )
 
 
 @router.get("/track/{number}", response_class=HTMLResponse)

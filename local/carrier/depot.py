@@ -27,6 +27,50 @@ CREATE INDEX IF NOT EXISTS shipments_by_reference ON shipments (reference);
 """
 
 
+class CarrierRefusalError(Exception):
+    """The carrier does not book this; carries the HTTP status and the error's code."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Service(BaseModel):
+    """A way to bring a parcel, and what it costs."""
+
+    rate_id: str
+    name: str
+    delivery_days: int
+    cents: int
+    cents_per_kilogram: int
+
+    def rate(self, weight_grams: int) -> dict[str, Any]:
+        """What it offers for a parcel of that weight."""
+        return {
+            "id": self.rate_id,
+            "carrier": CARRIER_NAME,
+            "service": self.name,
+            "price": self.price(weight_grams),
+            "delivery_days": self.delivery_days,
+        }
+
+    def price(self, weight_grams: int) -> dict[str, Any]:
+        """For a parcel of that weight; every kilogram begun counts."""
+        cents = self.cents + self.cents_per_kilogram * -(-weight_grams // 1000)
+        return {"amount_minor": cents, "currency": "usd"}
+
+
+SERVICES = (
+    Service(
+        rate_id="rate_standard", name="Standard", delivery_days=4, cents=400, cents_per_kilogram=100
+    ),
+    Service(
+        rate_id="rate_express", name="Express", delivery_days=1, cents=1500, cents_per_kilogram=300
+    ),
+)
+
+
 class Address(BaseModel):
     """Where the parcel goes."""
 
@@ -65,6 +109,25 @@ class ShipmentRequest(BaseModel):
     reference: str
     to: Address
     items: list[Item] = Field(max_length=MAX_ITEMS)
+    phone: str | None = None
+    rate_id: str | None = None
+
+    @property
+    def service(self) -> Service:
+        """What was chosen of `SERVICES`; the cheapest where nothing was.
+
+        Raises:
+            CarrierRefusalError: There is no such rate.
+        """
+        for service in SERVICES:
+            if self.rate_id in {None, service.rate_id}:
+                return service
+        raise CarrierRefusalError(422, "unknown_rate", f"no such rate: {self.rate_id}")
+
+    @property
+    def weight_grams(self) -> int:
+        """Of the whole parcel."""
+        return sum(item.quantity * item.weight_grams for item in self.items)
 
 
 class Shipment(BaseModel):
@@ -76,13 +139,17 @@ class Shipment(BaseModel):
     request: ShipmentRequest
     booked_at: datetime
 
-    def answer(self, base_url: str) -> dict[str, str]:
+    def answer(self, base_url: str) -> dict[str, Any]:
         """What the sender gets back for a booking."""
+        service = self.request.service
         return {
             "id": self.id,
             "tracking_number": self.tracking_number,
             "tracking_url": f"{base_url}track/{self.tracking_number}",
+            "label_url": f"{base_url}label/{self.tracking_number}",
             "carrier": CARRIER_NAME,
+            "service": service.name,
+            "price": service.price(self.request.weight_grams),
         }
 
     def record(self, base_url: str) -> dict[str, Any]:
@@ -92,15 +159,6 @@ class Shipment(BaseModel):
             **self.request.model_dump(),
             "booked_at": self.booked_at.isoformat(),
         }
-
-
-class CarrierRefusalError(Exception):
-    """The carrier does not book this; carries the HTTP status and the error's code."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 class Depot:
@@ -131,8 +189,7 @@ class Depot:
                     409, "idempotency_conflict", "the key was used with another body"
                 )
             return known[0], True
-        if request.to.problem:
-            raise CarrierRefusalError(422, "invalid_address", request.to.problem)
+        self.check(request)
         self._db.execute(
             "INSERT INTO shipments VALUES (?, ?, ?, ?, ?, ?)",
             (
@@ -145,6 +202,16 @@ class Depot:
             ),
         )
         return self._select("idempotency_key = ?", key)[0], False
+
+    def check(self, request: ShipmentRequest) -> None:
+        """Refuses what cannot be brought.
+
+        Raises:
+            CarrierRefusalError: The address is bad, or there is no such rate.
+        """
+        if request.to.problem:
+            raise CarrierRefusalError(422, "invalid_address", request.to.problem)
+        _ = request.service
 
     def shipments(self, reference: str | None = None) -> list[Shipment]:
         """All shipments, or those of one reference, oldest first."""

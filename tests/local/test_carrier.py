@@ -60,12 +60,23 @@ async def test_booking_answers_with_number_and_tracking_page(carrier: httpx.Asyn
     answer = await book(carrier)
     assert answer.status_code == 201
     shipment = answer.json()
-    assert set(shipment) == {"id", "tracking_number", "tracking_url", "carrier"}
+    assert set(shipment) == {
+        "id",
+        "tracking_number",
+        "tracking_url",
+        "label_url",
+        "carrier",
+        "service",
+        "price",
+    }
     assert shipment["id"].startswith("shp_")
     assert shipment["carrier"] == "Local Parcel"
     page = await carrier.get(shipment["tracking_url"])
     assert page.status_code == 200
     assert "27 Fredrick Ave" in page.text
+    label = await carrier.get(shipment["label_url"])
+    assert label.status_code == 200
+    assert shipment["tracking_number"] in label.text
 
 
 async def test_same_key_and_body_books_once(carrier: httpx.AsyncClient) -> None:
@@ -105,6 +116,24 @@ async def test_booking_without_a_key_is_refused(carrier: httpx.AsyncClient) -> N
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] == "invalid_request"
     assert "idempotency-key" in answer.json()["error"]["message"]
+
+
+async def test_rates_are_quoted_by_weight_and_booked_by_their_id(
+    carrier: httpx.AsyncClient,
+) -> None:
+    rates = (await carrier.post("/rates", json=REQUEST)).json()["rates"]
+    assert [(rate["service"], rate["price"]["amount_minor"]) for rate in rates] == [
+        ("Standard", 500),
+        ("Express", 1800),
+    ]
+    express = (await book(carrier, body={**REQUEST, "rate_id": rates[1]["id"]})).json()
+    assert express["service"] == "Express"
+    assert express["price"] == rates[1]["price"]
+    unknown = await book(carrier, "key-2", {**REQUEST, "rate_id": "rate_of_another"})
+    assert unknown.status_code == 422
+    assert unknown.json()["error"]["code"] == "unknown_rate"
+    nowhere = {**REQUEST, "to": {**ADDRESS, "postal_code": "00000"}}
+    assert (await carrier.post("/rates", json=nowhere)).status_code == 422
 
 
 async def test_look_up_finds_shipments_by_reference_only(carrier: httpx.AsyncClient) -> None:
