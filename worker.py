@@ -38,6 +38,8 @@ from settings import ReceiptSender, Settings, load
 from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
 from workflows.fulfill_checkout import FulfillCheckout
+from workflows.fulfillment.kind import KindContext
+from workflows.fulfillment.registry import activities_of_kinds
 from workflows.reconcile import ReconcileCheckouts
 from workflows.schedule import ensure_schedule
 
@@ -117,6 +119,7 @@ async def assembled_worker(
                 reconciliation.sweep_page,
                 reconciliation.resume_orders,
                 reconciliation.end_sweep,
+                *activities_of_kinds(KindContext(database)),
             ],
             interceptors=[ErrorTranslator()],
             workflow_runner=runner or UnsandboxedWorkflowRunner(),

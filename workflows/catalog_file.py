@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from domain.catalog import Catalog, CatalogError, parse_catalog
-from workflows.fulfillment import KINDS
+from workflows.fulfillment.registry import KINDS
 
 
 def read_catalog(path: Path | None) -> Catalog:

@@ -53,7 +53,7 @@ with workflow.unsafe.imports_passed_through():
         OperatorDecision,
         StepView,
     )
-    from workflows.fulfillment import KINDS
+    from workflows.fulfillment.registry import KINDS
     from workflows.steps import Step, StepParkedError, Steps, StepState, Verdict
 
 _RETRY_OR_SKIP = frozenset({Verdict.RETRY, Verdict.SKIP})

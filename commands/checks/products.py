@@ -9,7 +9,7 @@ from commands.described import planned
 from domain.catalog import UNASSIGNED, Catalog, CatalogError
 from domain.checkout import ForeignSessions
 from workflows.catalog_file import read_catalog
-from workflows.fulfillment import KINDS
+from workflows.fulfillment.registry import KINDS
 
 MAX_PRODUCTS = 1000
 """So many are looked at, the newest first."""

@@ -22,7 +22,7 @@ from local.ports import free_port
 from tests.harness.serving import serving
 from tests.harness.shop import ACCESS, CUSTOMER, MANUAL, shipment
 from tests.harness.world import World
-from workflows.fulfillment import KINDS
+from workflows.fulfillment.registry import KINDS
 
 SHOP = "https://shop.example.com"
 DAY_S = 24 * 3600

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from api.events import handled_events
-from workflows.fulfillment import KINDS
+from workflows.fulfillment.registry import KINDS
 from workflows.steps import Verdict
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()

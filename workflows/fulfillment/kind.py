@@ -1,11 +1,12 @@
 """What a fulfillment kind is: a name, the parameters it reads, and how it delivers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from database.engine import Database
 from domain.ids import FulfillmentRef
 from workflows.steps import Step, StepParkedError
 
@@ -23,6 +24,17 @@ P = TypeVar("P", bound=Parameters)
 
 
 @dataclass(frozen=True)
+class KindContext:
+    """What the worker lends to the activities of a kind from another package.
+
+    Attributes:
+        database: Where fulfillments are recorded.
+    """
+
+    database: Database
+
+
+@dataclass(frozen=True)
 class FulfillmentKind(Generic[P]):
     """One way to deliver a line item.
 
@@ -33,6 +45,8 @@ class FulfillmentKind(Generic[P]):
         abandon: Gives back what an unfinished delivery holds, when an operator skips it.
         reserve: Holds what the delivery will need, while a delayed payment is under way. It is
             given back by the database, together with the record that the payment is lost.
+        activities: Makes the activities that it brings along, once per worker. Ours are made in
+            `worker.py`, which has their adapters.
     """
 
     name: str
@@ -40,6 +54,7 @@ class FulfillmentKind(Generic[P]):
     deliver: Callable[[FulfillmentRef, P, Step], Awaitable[None]]
     abandon: Callable[[FulfillmentRef, Step], Awaitable[None]] | None = None
     reserve: Callable[[FulfillmentRef, P, Step], Awaitable[None]] | None = None
+    activities: Callable[[KindContext], Sequence[Callable[..., Any]]] | None = None
 
     def parse(self, raw: dict[str, Any]) -> P:
         """Checks the parameters that a catalog gives.
