@@ -21,6 +21,7 @@ from activities.mails import MailActivities, Mails
 from activities.orders import OrderActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
 from activities.shipments import ShipmentActivities
+from activities.stock_queue import StockActivities, StockQueue
 from adapters.http_carrier import HttpCarrier
 from adapters.smtp_mailer import SmtpMailer
 from adapters.stripe_api import open_stripe
@@ -84,14 +85,14 @@ async def assembled_worker(
             livemode=settings.livemode,
             foreign_sessions=settings.foreign_sessions,
         )
-        shipments = ShipmentActivities(database, carrier, catalog)
+        fulfillments = Fulfillments(client, settings.temporal_task_queue)
+        queue = StockQueue(database, fulfillments)
+        shipments = ShipmentActivities(database, carrier, catalog, queue)
         mails = MailActivities(
             _mails(settings, database), sends_receipts=settings.receipts is ReceiptSender.SERVICE
         )
         reconciliation = ReconciliationActivities(
-            Reconciler(
-                database, StripeFeed(stripe), Fulfillments(client, settings.temporal_task_queue)
-            ),
+            Reconciler(database, StripeFeed(stripe), fulfillments),
             database,
             settings.stripe_connect_accounts,
             livemode=settings.livemode,
@@ -119,6 +120,7 @@ async def assembled_worker(
                 reconciliation.sweep_page,
                 reconciliation.resume_orders,
                 reconciliation.end_sweep,
+                StockActivities(database, queue).keep_stock,
                 *activities_of_kinds(KindContext(database)),
             ],
             interceptors=[ErrorTranslator()],

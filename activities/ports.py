@@ -71,6 +71,13 @@ class Fulfillments(Protocol):
             TransientError: Temporal did not accept it.
         """
 
+    async def wake(self, session_id: str, step: str, *, account: str | None) -> None:
+        """Tells a session's workflow that something a step may wait for is recorded.
+
+        Raises:
+            TransientError: Temporal did not accept it.
+        """
+
 
 class Carrier(Protocol):
     """Who brings parcels.

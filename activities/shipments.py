@@ -11,6 +11,7 @@ from temporalio import activity
 from activities.allocation import Allocation, Shortage, take_pieces
 from activities.ports import Carrier
 from activities.progress import Progress
+from activities.stock_queue import StockQueue
 from database import questions, reservations, stock
 from database.backorders import join_queue, leave_queue
 from database.engine import Database
@@ -33,12 +34,13 @@ from database.shipments import (
 from database.stock import LowStock
 from domain.catalog import Catalog
 from domain.checkout import Address
-from domain.errors import AddressRefusedError, PermanentError
+from domain.errors import AddressRefusedError, PermanentError, TransientError
 from domain.ids import FulfillmentRef
 from domain.orders import FulfillmentState, Question, StockAnswer
 from domain.shipping import BookedShipment, ParcelItem, ShipmentRequest
 from domain.stock import OutOfStockPolicy, pack
 
+OUT_OF_STOCK = "out_of_stock"
 ADDRESS_PATIENCE = timedelta(days=14)
 """How long a customer may take to give another address, until an operator is asked."""
 
@@ -94,12 +96,16 @@ class ShipmentActivities:
         database: Where stock and shipments are recorded.
         carrier: Who brings the parcels.
         catalog: What bundles are made of, which warehouses there are, how parcels are made.
+        queue: Who waits for stock that comes back.
     """
 
-    def __init__(self, database: Database, carrier: Carrier, catalog: Catalog) -> None:
+    def __init__(
+        self, database: Database, carrier: Carrier, catalog: Catalog, queue: StockQueue
+    ) -> None:
         self._database = database
         self._carrier = carrier
         self._catalog = catalog
+        self._queue = queue
 
     @activity.defn
     async def reserve_stock(self, request: ReserveStockInput) -> bool:
@@ -152,6 +158,9 @@ class ShipmentActivities:
         ref = request.fulfillment
         claim = await self._claim(request)
         if isinstance(claim, PermanentError):
+            if claim.code != OUT_OF_STOCK:
+                # It has left the queue, or put pieces back: others may have them now.
+                await self._wake_queue()
             raise claim
         if isinstance(claim, Progress):
             return claim
@@ -289,7 +298,7 @@ class ShipmentActivities:
     ) -> Progress | PermanentError:
         ref = request.fulfillment
         if request.out_of_stock is OutOfStockPolicy.OPERATOR:
-            return PermanentError("out_of_stock", shortage.problem)
+            return PermanentError(OUT_OF_STOCK, shortage.problem)
         await join_queue(connection, ref, items)
         offers_refund = request.out_of_stock is OutOfStockPolicy.REFUND_OFFER
         default_at = (
@@ -305,7 +314,7 @@ class ShipmentActivities:
         )
         await mark_fulfillment(connection, ref, state)
         return Progress(
-            waiting=f"out_of_stock: {shortage.problem}",
+            waiting=f"{OUT_OF_STOCK}: {shortage.problem}",
             look_again_in=_until(question.default_at) if is_open else None,
             ask=Question.OUT_OF_STOCK if is_open else None,
         )
@@ -343,10 +352,18 @@ class ShipmentActivities:
             await questions.withdraw(connection, ref)
             await _put_back(connection, ref)
             await forget_unbooked(connection, ref)
+        await self._wake_queue()
 
     async def _release(self, ref: FulfillmentRef) -> None:
         async with self._database.transaction() as connection:
             await _put_back_whole(connection, ref)
+        await self._wake_queue()
+
+    async def _wake_queue(self) -> None:
+        try:
+            await self._queue.wake_ready()
+        except TransientError as error:
+            activity.logger.warning("the next sweep tells who waits for stock: %s", error.message)
 
     def _tell_of_low(self, low: Iterable[LowStock]) -> None:
         for each in low:

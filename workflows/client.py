@@ -105,13 +105,10 @@ class Fulfillments:
             return True
 
     async def wake(self, session_id: str, step: str, *, account: str | None) -> None:
-        """Tells a session's workflow that something a step may wait for is recorded.
+        """See `activities.ports.Fulfillments`.
 
         One that Temporal has lost is started anew, and reads the record by itself; one that has
         ended is left alone.
-
-        Raises:
-            TransientError: The Temporal server did not accept it in time.
         """
         request = FulfillCheckoutInput(session_id=session_id, account=account)
         signal = (NEWS_SIGNAL, FulfillmentNews(step=step))

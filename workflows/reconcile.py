@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
         SweepPageInput,
         SweepTarget,
     )
+    from activities.stock_queue import StockActivities
     from domain.reconciliation import Action
     from workflows import options
 
@@ -41,6 +42,8 @@ class SweepReport(BaseModel):
         unreadable: How many entries name no session.
         open_orders: How many open orders it looked at.
         stranded: Open orders whose workflow was ended: reset it, or skip its steps.
+        expired: How many reservations of stock ended, because their time was over.
+        woken: How many shipments were told that stock has come.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,11 +55,13 @@ class SweepReport(BaseModel):
     unreadable: int = 0
     open_orders: int = 0
     stranded: tuple[str, ...] = ()
+    expired: int = 0
+    woken: int = 0
 
 
 @workflow.defn(name=WORKFLOW)
 class ReconcileCheckouts:
-    """One sweep: our open orders, Stripe's undelivered events, its completed sessions."""
+    """One sweep: open orders, stock, Stripe's undelivered events, its completed sessions."""
 
     def __init__(self) -> None:
         self._report = SweepReport()
@@ -69,6 +74,8 @@ class ReconcileCheckouts:
             ApplicationError: An account could not be swept; the report is in its details.
         """
         await self._resume()
+        if workflow.patched("keep-stock"):
+            await self._keep_stock()
         plan = await workflow.execute_activity_method(
             ReconciliationActivities.begin_sweep,
             start_to_close_timeout=options.SWEEP.timeout,
@@ -131,6 +138,15 @@ class ReconcileCheckouts:
             self._add(open_orders=page.seen, stranded=page.stranded)
             after = page.last
 
+    async def _keep_stock(self) -> None:
+        kept = await workflow.execute_activity_method(
+            StockActivities.keep_stock,
+            start_to_close_timeout=options.SWEEP.timeout,
+            schedule_to_close_timeout=options.SWEEP.give_up_after,
+            retry_policy=options.RETRY,
+        )
+        self._add(expired=kept.expired, woken=kept.woken)
+
     def _add(
         self,
         *,
@@ -140,6 +156,8 @@ class ReconcileCheckouts:
         unreadable: int = 0,
         open_orders: int = 0,
         stranded: tuple[str, ...] = (),
+        expired: int = 0,
+        woken: int = 0,
     ) -> None:
         report = self._report
         counts = Counter(report.counts) + Counter((done or {}).values())
@@ -151,6 +169,8 @@ class ReconcileCheckouts:
             unreadable=report.unreadable + unreadable,
             open_orders=report.open_orders + open_orders,
             stranded=(report.stranded + stranded)[:_MOST_NAMED],
+            expired=report.expired + expired,
+            woken=report.woken + woken,
         )
         workflow.set_current_details(_details(self._report))
 
@@ -162,6 +182,7 @@ def _beginning(named: dict[str, _V]) -> dict[str, _V]:
 def _details(report: SweepReport) -> str:
     lines = [
         f"{report.seen} entries compared, {report.open_orders} open orders looked at",
+        f"{report.expired} reservations expired, {report.woken} shipments told of their stock",
         *(f"- {count} to {action}" for action, count in report.counts.items()),
         *(f"- `{session}`: {action}" for session, action in report.done.items()),
         *(f"- `{what}` **failed**: {why}" for what, why in report.failed.items()),
