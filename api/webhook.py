@@ -10,8 +10,8 @@ import logging
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
+from api.bodies import read_body
 from api.events import UnusableEventError, handler_of
 from api.metrics import WEBHOOK_EVENTS
 from api.services import Services, ServicesOf
@@ -21,8 +21,6 @@ from domain.events import StripeEvent
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Stripe"])
 
-MAX_BODY_BYTES = 1024 * 1024
-"""Many times Stripe's largest events; the line items are not in them."""
 RETRY_AFTER_S = 5
 """When Stripe, or a client, may ask again."""
 
@@ -37,7 +35,7 @@ RETRY_AFTER_S = 5
 async def receive_webhook(request: Request, services: ServicesOf) -> JSONResponse:
     """Takes one event from Stripe."""
     try:
-        body = await _read_body(request)
+        body = await read_body(request)
         event = services.verify_event(body, request.headers.get("Stripe-Signature"))
     except InvalidWebhookError as error:
         WEBHOOK_EVENTS.labels(type="unknown", outcome="invalid").inc()
@@ -69,16 +67,3 @@ def _not_ours(event: StripeEvent, services: Services) -> str | None:
     if event.livemode != services.livemode:
         return "wrong_mode"
     return None if services.is_ours(event.account) else "foreign_account"
-
-
-async def _read_body(request: Request) -> bytes:
-    """Reads the raw body, which the signature covers byte by byte, up to the limit."""
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise InvalidWebhookError(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    except ClientDisconnect as error:
-        raise InvalidWebhookError("the body broke off") from error
-    return bytes(body)

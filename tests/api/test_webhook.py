@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from api.app import create_app
-from api.webhook import MAX_BODY_BYTES
+from api.bodies import MAX_BODY_BYTES
 from local.ports import free_port
 from tests.harness.serving import serving
 from tests.harness.world import WEBHOOK_SECRET, World
