@@ -4,7 +4,7 @@ Who moves more than one row locks all rows of its SKUs first, by `lock_stock`, w
 one order; rows of `skus` come after those. So no two transactions wait for each other.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +128,11 @@ _ADD = insert(stock_movements).from_select(
         *naming_columns(),
     ),
 )
+_CREATE_SKU = insert(skus).on_conflict_do_nothing()
+_CREATE_STOCK = insert(stock).on_conflict_do_nothing()
+_SET_LOW_AT = (
+    update(skus).where(skus.c.sku == bindparam("of_sku")).values(low_at=bindparam("new_low_at"))
+)
 _OF_SKUS = bindparam("of_skus", type_=ARRAY(Text))
 _LOCK = (
     select(stock.c.sku, stock.c.warehouse, stock.c.on_hand)
@@ -184,8 +189,7 @@ async def put_back(
     """Puts back what `take` took, for these fulfillments."""
     involved = {each.sku for each, _ in takes}
     await lock_stock(connection, involved)
-    for each, ref in takes:
-        await _add(connection, each, "put back", ref)
+    await _add(connection, takes, "put back")
     await _settle_low(connection, involved)
 
 
@@ -197,49 +201,52 @@ async def lock_stock(
     return {(row.sku, row.warehouse): row.on_hand for row in rows}
 
 
-async def set_on_hand(
+async def set_stock(
     connection: AsyncConnection,
-    sku: str,
-    on_hand: int,
-    warehouse: str = MAIN_WAREHOUSE,
-    *,
-    only_if_missing: bool = False,
-) -> LowStock | None:
-    """Sets how many pieces a warehouse has, as after a count.
+    counts: Mapping[tuple[str, str], int],
+    low_at: Mapping[str, int | None],
+) -> tuple[LowStock, ...]:
+    """Sets what there is after a count, and when SKUs count as low.
 
-    With `only_if_missing` a row that is there already keeps what it says.
+    Args:
+        connection: Within whose transaction.
+        counts: Pieces by SKU and warehouse; what is not named stays as it is.
+        low_at: By SKU at how many pieces, in all warehouses together, it is low; None for never.
 
     Returns:
-        That the SKU became low by it, if it did.
+        The SKUs that became low by it.
     """
-    created = await _create(connection, sku, warehouse)
-    if only_if_missing and not created:
-        return None
-    before = (await lock_stock(connection, {sku}))[sku, warehouse]
-    counted = Take(sku=sku, warehouse=warehouse, quantity=on_hand - before)
-    await _add(connection, counted, "counted", None)
-    return await _settle_low(connection, {sku})
+    named = {sku for sku, _ in counts} | low_at.keys()
+    await _create(connection, named, counts)
+    before = await lock_stock(connection, named)
+    counted = [
+        (Take(sku=sku, warehouse=warehouse, quantity=on_hand - before[sku, warehouse]), None)
+        for (sku, warehouse), on_hand in counts.items()
+        if on_hand != before[sku, warehouse]
+    ]
+    await _add(connection, counted, "counted")
+    if low_at:
+        thresholds = [{"of_sku": sku, "new_low_at": low_at[sku]} for sku in sorted(low_at)]
+        await connection.execute(_SET_LOW_AT, thresholds)
+    return await _settle_low(connection, named)
+
+
+async def set_on_hand(
+    connection: AsyncConnection, sku: str, on_hand: int, warehouse: str = MAIN_WAREHOUSE
+) -> tuple[LowStock, ...]:
+    """Sets how many pieces of one SKU a warehouse has; as `set_stock`."""
+    return await set_stock(connection, {(sku, warehouse): on_hand}, {})
 
 
 async def receive(
     connection: AsyncConnection, sku: str, quantity: int, warehouse: str = MAIN_WAREHOUSE
-) -> LowStock | None:
-    """Adds pieces that have come in; returns as `set_on_hand`."""
-    await _create(connection, sku, warehouse)
+) -> None:
+    """Adds pieces that have come in."""
+    await _create(connection, {sku}, {(sku, warehouse)})
     await lock_stock(connection, {sku})
-    await _add(connection, Take(sku=sku, warehouse=warehouse, quantity=quantity), "received", None)
-    return await _settle_low(connection, {sku})
-
-
-async def set_low_at(connection: AsyncConnection, sku: str, low_at: int | None) -> LowStock | None:
-    """Sets when a SKU counts as low, None for never; returns as `set_on_hand`."""
-    await lock_stock(connection, {sku})
-    await connection.execute(
-        insert(skus)
-        .values(sku=sku, low_at=low_at)
-        .on_conflict_do_update(index_elements=[skus.c.sku], set_={"low_at": low_at})
-    )
-    return await _settle_low(connection, {sku})
+    received = Take(sku=sku, warehouse=warehouse, quantity=quantity)
+    await _add(connection, [(received, None)], "received")
+    await _settle_low(connection, {sku})
 
 
 async def read_stock(connection: AsyncConnection) -> tuple[StockLevel, ...]:
@@ -252,30 +259,43 @@ async def read_stock(connection: AsyncConnection) -> tuple[StockLevel, ...]:
     return tuple(StockLevel.model_validate(row, from_attributes=True) for row in rows)
 
 
-async def _create(connection: AsyncConnection, sku: str, warehouse: str) -> bool:
-    """Makes the row of a SKU in a warehouse; False when it is there already."""
-    await connection.execute(insert(skus).values(sku=sku).on_conflict_do_nothing())
-    created = await connection.scalar(
-        insert(stock)
-        .values(sku=sku, warehouse=warehouse, on_hand=0)
-        .on_conflict_do_nothing()
-        .returning(stock.c.sku)
-    )
-    return created is not None
+async def _create(
+    connection: AsyncConnection,
+    of_skus: Collection[str],
+    places: Collection[tuple[str, str]],
+) -> None:
+    """Makes the rows of SKUs, and of SKUs in warehouses, that are not there yet; in one order."""
+    if of_skus:
+        await connection.execute(_CREATE_SKU, [{"sku": sku} for sku in sorted(of_skus)])
+    if places:
+        rows = [{"sku": sku, "warehouse": place, "on_hand": 0} for sku, place in sorted(places)]
+        await connection.execute(_CREATE_STOCK, rows)
 
 
 async def _add(
-    connection: AsyncConnection, moved: Take, reason: str, ref: FulfillmentRef | None
+    connection: AsyncConnection,
+    moved: Collection[tuple[Take, FulfillmentRef | None]],
+    reason: str,
 ) -> None:
-    names = naming(ref) if ref else naming_nothing()
-    await connection.execute(_ADD, {**_moving(moved), "moved_reason": reason, **names})
+    """Moves pieces and records it; the rows of stock must be there."""
+    if moved:
+        rows = [
+            {
+                **_moving(each),
+                "moved_reason": reason,
+                **(naming(ref) if ref else naming_nothing()),
+            }
+            for each, ref in moved
+        ]
+        await connection.execute(_ADD, rows)
 
 
-async def _settle_low(connection: AsyncConnection, of_skus: Collection[str]) -> LowStock | None:
+async def _settle_low(
+    connection: AsyncConnection, of_skus: Collection[str]
+) -> tuple[LowStock, ...]:
     """Makes the flags follow from what is on hand; the rows of stock must be locked."""
     rows = await connection.execute(_SETTLE_LOW, {_OF_SKUS.key: sorted(of_skus)})
-    low = [row for row in rows if row.is_low]
-    return LowStock.model_validate(low[0], from_attributes=True) if low else None
+    return tuple(LowStock.model_validate(row, from_attributes=True) for row in rows if row.is_low)
 
 
 def _moving(moved: Take) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from database.stock import (
     put_back,
     read_stock,
     receive,
-    set_low_at,
     set_on_hand,
+    set_stock,
     take,
 )
 from database.tables import stock_movements
@@ -71,13 +71,16 @@ async def test_each_warehouse_has_its_own_stock(database_url: str) -> None:
         assert await _on_hand(database, sku) == {"berlin": 2, "paris": 3}
 
 
-async def test_what_is_counted_already_keeps_its_count_if_asked_to(database_url: str) -> None:
+async def test_counting_the_same_again_moves_nothing(database_url: str) -> None:
     sku = _new_sku()
-    async with Database(database_url) as database:
-        async with database.transaction() as connection:
-            await set_on_hand(connection, sku, 7, only_if_missing=True)
-            await set_on_hand(connection, sku, 9, only_if_missing=True)
-        assert await _on_hand(database, sku) == {MAIN_WAREHOUSE: 7}
+    counts = {(sku, "berlin"): 7, (sku, "paris"): 2}
+    async with Database(database_url) as database, database.transaction() as connection:
+        await set_stock(connection, counts, {})
+        await set_stock(connection, counts, {})
+        moved = await connection.scalars(
+            select(stock_movements.c.quantity).where(stock_movements.c.sku == sku)
+        )
+        assert sorted(moved) == [2, 7]
 
 
 async def test_a_sku_becomes_low_once_per_crossing_of_all_warehouses_together(
@@ -87,7 +90,7 @@ async def test_a_sku_becomes_low_once_per_crossing_of_all_warehouses_together(
     async with Database(database_url) as database, database.transaction() as connection:
         await set_on_hand(connection, sku, 3, "berlin")
         await set_on_hand(connection, sku, 3, "paris")
-        assert await set_low_at(connection, sku, 4) is None
+        assert await set_stock(connection, {}, {sku: 4}) == ()
 
         async def low_after_taking(warehouse: str) -> LowStock | None:
             taken = await take(connection, _of(sku, 1, warehouse), REF)
@@ -98,10 +101,10 @@ async def test_a_sku_becomes_low_once_per_crossing_of_all_warehouses_together(
         assert await low_after_taking("paris") == LowStock(sku=sku, on_hand=4, low_at=4)
         assert await low_after_taking("paris") is None
         await put_back(connection, [(_of(sku, 2, "paris"), REF)])
-        assert await set_on_hand(connection, sku, 0, "paris") == LowStock(
-            sku=sku, on_hand=2, low_at=4
+        assert await set_on_hand(connection, sku, 0, "paris") == (
+            LowStock(sku=sku, on_hand=2, low_at=4),
         )
-        assert await set_low_at(connection, sku, None) is None
+        assert await set_stock(connection, {}, {sku: None}) == ()
         assert [level.is_low for level in await read_stock(connection) if level.sku == sku] == [
             False,
             False,
@@ -113,7 +116,7 @@ async def test_takers_at_the_same_moment_miss_no_crossing(database_url: str) -> 
     async with Database(database_url) as database:
         async with database.transaction() as connection:
             await set_on_hand(connection, sku, 20)
-            await set_low_at(connection, sku, 10)
+            await set_stock(connection, {}, {sku: 10})
 
         async def one() -> LowStock | None:
             async with database.transaction() as connection:
@@ -122,3 +125,15 @@ async def test_takers_at_the_same_moment_miss_no_crossing(database_url: str) -> 
 
         crossings = [low for low in await asyncio.gather(*(one() for _ in range(20))) if low]
     assert crossings == [LowStock(sku=sku, on_hand=10, low_at=10)]
+
+
+async def test_opposite_imports_at_the_same_moment_wait_for_each_other(database_url: str) -> None:
+    new = [_new_sku() for _ in range(20)]
+    async with Database(database_url) as database:
+
+        async def count(of_skus: list[str], on_hand: int) -> None:
+            async with database.transaction() as connection:
+                await set_stock(connection, {(sku, "main"): on_hand for sku in of_skus}, {})
+
+        await asyncio.gather(*(count(new[::step], 5) for step in (1, -1) * 5))
+        assert [await _on_hand(database, sku) for sku in new] == [{MAIN_WAREHOUSE: 5}] * 20
