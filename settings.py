@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.checkout import ForeignSessions
 from domain.ids import ALL_ACCOUNTS, is_account_id
+from domain.shipping import CarrierChoice
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MIN_OPERATOR_TOKEN_LENGTH = 16
@@ -29,14 +30,6 @@ MAX_STANDARD_WEBHOOKS_KEY = 64
 """Bytes; source: the Standard Webhooks specification, "Signature scheme"."""
 _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{16,}")
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
-
-
-class CarrierChoice(StrEnum):
-    """Which adapter books parcels."""
-
-    HTTP = "http"
-    """Any service with the calls of docs/carrier.md, at CARRIER_URL."""
-    EASYPOST = "easypost"
 
 
 class ReceiptSender(StrEnum):

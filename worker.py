@@ -22,7 +22,7 @@ from activities.orders import OrderActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
 from activities.shipments import ShipmentActivities
 from activities.stock_queue import StockActivities, StockQueue
-from adapters.http_carrier import HttpCarrier
+from adapters.carriers import open_carrier
 from adapters.smtp_mailer import SmtpMailer
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
@@ -76,7 +76,9 @@ async def assembled_worker(
         sessions = StripeCheckout(stripe)
         key = settings.carrier_api_key
         carrier = await stack.enter_async_context(
-            HttpCarrier(settings.carrier_url, key.get_secret_value() if key else None)
+            open_carrier(
+                settings.carrier, settings.carrier_url, key.get_secret_value() if key else None
+            )
         )
         orders = OrderActivities(
             database,

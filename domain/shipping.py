@@ -1,16 +1,27 @@
 """Parcels: what is asked of a carrier, what it answers, and what it tells of them later."""
 
+import math
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
 from domain.checkout import Address
+from domain.errors import PermanentError
 from domain.money import Money
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class CarrierChoice(StrEnum):
+    """Which carrier brings the parcels."""
+
+    HTTP = "http"
+    """Any service with the calls of docs/carrier.md."""
+    EASYPOST = "easypost"
 
 
 class ParcelStatus(StrEnum):
@@ -77,6 +88,30 @@ class Rate(_Value):
     service: str
     price: Money
     delivery_days: int | None = None
+    """From the pickup on; None where the carrier does not say."""
+
+    @property
+    def name(self) -> str:
+        """Carrier and service, as `RateRule.services` names them."""
+        return f"{self.carrier} {self.service}"
+
+
+class RateOrder(StrEnum):
+    """Which of two rates is better."""
+
+    CHEAPEST = "cheapest"
+    """Of equal ones, the faster."""
+    FASTEST = "fastest"
+    """Of equal ones, the cheaper; one that names no days comes last."""
+
+
+class RateRule(_Value):
+    """By which rate a parcel goes."""
+
+    services: tuple[str, ...] = ()
+    """Carrier and service, as in `USPS Priority`: the first that is offered is taken."""
+    otherwise: RateOrder = RateOrder.CHEAPEST
+    """Which one where none of the services is offered."""
 
 
 class BookedShipment(_Value):
@@ -101,3 +136,30 @@ class TrackingUpdate(_Value):
     status: ParcelStatus
     message: str | None = None
     at: datetime
+
+
+def choose_rate(rates: Sequence[Rate], rule: RateRule) -> Rate:
+    """The rate that a parcel goes by.
+
+    Raises:
+        PermanentError: None is offered, or prices in several currencies are to be compared.
+    """
+    if not rates:
+        raise PermanentError("no_rate", "the carrier offers no rate for this parcel")
+    offered = {rate.name: rate for rate in rates}
+    for service in rule.services:
+        if service in offered:
+            return offered[service]
+    if len({rate.price.currency for rate in rates}) > 1:
+        raise PermanentError(
+            "rates_incomparable",
+            "the carrier offers rates in several currencies: name the services to take in "
+            "catalog.toml, [shipping]",
+        )
+
+    def days(rate: Rate) -> float:
+        return math.inf if rate.delivery_days is None else rate.delivery_days
+
+    if rule.otherwise is RateOrder.FASTEST:
+        return min(rates, key=lambda rate: (days(rate), rate.price.amount_minor))
+    return min(rates, key=lambda rate: (rate.price.amount_minor, days(rate)))
