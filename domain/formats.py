@@ -1,6 +1,8 @@
-"""Amounts as people of one language write them."""
+"""Amounts and days as people of one language write them."""
 
-from babel import Locale
+from datetime import datetime
+
+from babel import Locale, dates
 from babel.core import UnknownLocaleError
 from babel.numbers import format_currency, get_currency_precision
 
@@ -35,3 +37,8 @@ def format_money(money: Money, locale: Locale) -> str:
     # its digits are taken unless they would round.
     digits_suffice = value == round(value, get_currency_precision(currency))
     return format_currency(value, currency, locale=locale, currency_digits=digits_suffice)
+
+
+def format_day(value: datetime, locale: Locale) -> str:
+    """The day of a time, in UTC: May 1, 2026."""
+    return dates.format_date(value, format="long", locale=locale)

@@ -1,25 +1,27 @@
 """Turns an order into a mail, in its customer's language."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from babel import Locale
-from babel.dates import format_date
 from babel.support import NullTranslations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from pydantic import BaseModel, ConfigDict
 
-from domain.formats import format_money
+from domain.formats import format_day, format_money
 from domain.ids import FulfillmentRef
 from domain.links import Links
 from domain.mail import About, Branding
 from domain.money import Money
-from domain.orders import Deliverable, Fulfillment, Order, OrderLine
+from domain.orders import Deliverable, Fulfillment, Order, OrderLine, Question
 from emails.languages import choose_locale, read_translations
 
 _BLANK_LINES = re.compile(r"\n{3,}")
+_NAME_LENGTH = 60
+"""Characters of a product's name in a subject."""
 
 
 class RenderedEmail(BaseModel):
@@ -70,7 +72,7 @@ class Renderer:
         order = _on_single_lines(order)
         values = {
             **self._values(order, locale),
-            **self._part(order, about or About()),
+            **_part(order, about or About()),
             "default_at": default_at,
         }
         # One line, whatever a product is called: a line break would begin a new header.
@@ -88,46 +90,71 @@ class Renderer:
         def money(value: Money) -> str:
             return format_money(value, locale)
 
+        def minus(value: Money) -> str:
+            return money(value.model_copy(update={"amount_minor": -value.amount_minor}))
+
         def date(value: datetime) -> str:
-            return format_date(value, format="long", locale=locale)
+            return format_day(value, locale)
 
         def file_url(line: OrderLine, item: Fulfillment, file: Deliverable) -> str:
             return self._links.download(_ref(order, line, item), file.value, file.expires_at)
 
+        def answer_url(line: OrderLine, item: Fulfillment, question: str) -> str:
+            return self._links.answer(_ref(order, line, item), Question(question))
+
+        has_tax = order.tax is not None and order.tax.amount_minor != 0
+        tax_added = has_tax and _tax_is_added(order)
         return {
             "lang": str(locale).replace("_", "-"),
             "shop": self._branding,
             "order": order,
             "money": money,
+            "minus": minus,
             "date": date,
-            "tax_added": _tax_is_added(order),
+            "tax_added": tax_added,
+            "tax_included": has_tax and not tax_added,
             "file_url": file_url,
+            "answer_url": answer_url,
             "landing_url": self._links.order(order.session_id, order.account),
             "try_again_url": self._links.try_again(order.session_id, order.account),
         }
 
-    def _part(self, order: Order, about: About) -> dict[str, Any]:
-        """What a mail about a part of an order has besides."""
-        if not about.fulfillments:
-            return {"lines": order.lines}
-        lines = [
-            line.model_copy(update={"fulfillments": items})
-            for line in order.lines
-            if (
-                items := tuple(
+
+def _part(order: Order, about: About) -> dict[str, Any]:
+    """What a mail about a part of an order has besides."""
+    lines = order.lines if not about.fulfillments else _lines_of(order, about)
+    values: dict[str, Any] = {
+        "lines": lines,
+        "products": _listed([line.description for line in lines]),
+    }
+    if about.parcel is not None:
+        parcels = {each.number: each for each in lines[0].fulfillments[0].parcels}
+        values |= {"parcel": parcels[about.parcel], "parcel_count": len(parcels)}
+    return values
+
+
+def _lines_of(order: Order, about: About) -> tuple[OrderLine, ...]:
+    parts = (
+        line.model_copy(
+            update={
+                "fulfillments": tuple(
                     item
                     for item in line.fulfillments
                     if _ref(order, line, item) in about.fulfillments
                 )
-            )
-        ]
-        values: dict[str, Any] = {"lines": lines}
-        if about.parcel is not None:
-            parcels = {each.number: each for each in lines[0].fulfillments[0].parcels}
-            values |= {"parcel": parcels[about.parcel], "parcel_count": len(parcels)}
-        if about.question is not None:
-            values["answer_url"] = self._links.answer(about.fulfillments[0], about.question)
-        return values
+            }
+        )
+        for line in order.lines
+    )
+    return tuple(line for line in parts if line.fulfillments)
+
+
+def _listed(products: Sequence[str]) -> str:
+    """Names for a subject: the first one, and how many more."""
+    first, *more = products or [""]
+    if len(first) > _NAME_LENGTH:
+        first = f"{first[: _NAME_LENGTH - 1]}…"
+    return f"{first} (+{len(more)})" if more else first
 
 
 def _environment(translations: NullTranslations) -> Environment:
@@ -140,7 +167,7 @@ def _environment(translations: NullTranslations) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined] - the extension adds it
+    environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
     return environment
 
 
