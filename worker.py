@@ -20,9 +20,11 @@ from activities.interceptor import ErrorTranslator
 from activities.mails import MailActivities, Mails
 from activities.orders import OrderActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
+from activities.services import ServiceActivities
 from activities.shipments import ShipmentActivities
 from activities.stock_queue import StockActivities, StockQueue
 from adapters.carriers import open_carrier
+from adapters.service_webhook import WebhookService
 from adapters.smtp_mailer import SmtpMailer
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
@@ -93,6 +95,10 @@ async def assembled_worker(
         mails = MailActivities(
             _mails(settings, database), sends_receipts=settings.receipts is ReceiptSender.SERVICE
         )
+        service = await stack.enter_async_context(
+            WebhookService([each.get_secret_value() for each in settings.app_webhook_secrets])
+        )
+        services = ServiceActivities(database, service, _links(settings))
         reconciliation = ReconciliationActivities(
             Reconciler(database, StripeFeed(stripe), fulfillments),
             database,
@@ -113,6 +119,8 @@ async def assembled_worker(
                 shipments.book_shipment,
                 shipments.abandon_shipment,
                 shipments.reserve_stock,
+                services.call_service,
+                services.abandon_service_call,
                 mails.send_receipt,
                 mails.send_payment_failed,
                 mails.send_delivery,
@@ -131,6 +139,11 @@ async def assembled_worker(
         )
 
 
+def _links(settings: Settings) -> Links:
+    secrets = [secret.get_secret_value() for secret in settings.signing_secrets]
+    return Links(settings.public_url, secrets)
+
+
 def _mails(settings: Settings, database: Database) -> Mails:
     branding = Branding(
         name=settings.shop_name,
@@ -139,12 +152,10 @@ def _mails(settings: Settings, database: Database) -> Mails:
         support_email=settings.shop_support_email,
         postal_address=settings.shop_postal_address,
     )
-    secrets = [secret.get_secret_value() for secret in settings.signing_secrets]
-    links = Links(settings.public_url, secrets)
     return Mails(
         database,
         SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from),
-        Renderer(links, branding, shop_language=settings.shop_language),
+        Renderer(_links(settings), branding, shop_language=settings.shop_language),
         public_url=settings.public_url,
         reply_to=settings.shop_support_email or None,
     )

@@ -6,6 +6,7 @@ from typing import Protocol
 from domain.checkout import CheckoutSession
 from domain.mail import Email
 from domain.reconciliation import SoldPage
+from domain.services import ServiceAnswer, ServiceRequest
 from domain.shipping import BookedShipment, Rate, ShipmentRequest
 
 
@@ -112,6 +113,23 @@ class Carrier(Protocol):
             AddressRefusedError: There is no such address; nothing is booked.
             PermanentError: The carrier refuses the parcel; nothing is booked.
             TransientError: The carrier cannot answer now; it may have booked all the same.
+        """
+
+
+class MerchantService(Protocol):
+    """The merchant's own service, which fulfills what the kind `webhook` sells."""
+
+    async def fulfill(self, url: str, request: ServiceRequest) -> ServiceAnswer:
+        """Asks the service to fulfill; to ask again is to ask how far it is.
+
+        Args:
+            url: Where it is.
+            request: What was bought; its ID is the same on each try.
+
+        Raises:
+            PermanentError: The service refuses the request.
+            MisconfiguredError: There is no secret to sign with, or the service does not know it.
+            TransientError: The service cannot answer now; it may have fulfilled all the same.
         """
 
 

@@ -6,7 +6,7 @@ answers 503 until they are back.
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,13 +14,15 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from pydantic import SecretStr
 from starlette.requests import Request
 
+from adapters import standard_webhooks
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_storefront import StripeStorefront
 from adapters.stripe_webhook import verify_event
-from api import health, landing, orders, storefront, webhook
+from api import callbacks, health, landing, orders, storefront, webhook
 from api.events import handled_events
 from api.services import Services
 from database.engine import Database
@@ -62,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 checkouts=StripeStorefront(stripe, catalog),
                 fulfillments=Fulfillments(client, configured.temporal_task_queue),
                 verify_event=_verifier(configured),
+                verify_callback=_standard_verifier(configured.app_webhook_secrets),
                 catalog=catalog,
                 links=Links(
                     configured.public_url,
@@ -81,7 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for part in (webhook, landing, storefront, orders, health):
+    for part in (webhook, landing, storefront, orders, callbacks, health):
         app.include_router(part.router)
     if configured.catalog_file is not None:
         app.include_router(storefront.checkout_router)
@@ -108,6 +111,17 @@ def _verifier(settings: Settings) -> Callable[[bytes, str | None], StripeEvent]:
 
     def verify(body: bytes, signature: str | None) -> StripeEvent:
         return verify_event(body, signature, secrets)
+
+    return verify
+
+
+def _standard_verifier(
+    secrets: Iterable[SecretStr],
+) -> Callable[[bytes, Mapping[str, str]], None]:
+    plain = [secret.get_secret_value() for secret in secrets]
+
+    def verify(body: bytes, headers: Mapping[str, str]) -> None:
+        standard_webhooks.verify(body, headers, plain)
 
     return verify
 

@@ -1,6 +1,6 @@
 """What the routes work with; `api.app` assembles it once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -23,6 +23,8 @@ class Services:
     Attributes:
         checkouts: Opens Checkout Sessions.
         verify_event: Verifies a webhook's body against its signature header, and reads it.
+        verify_callback: Verifies what the merchant's own service calls back with, by its headers;
+            raises `InvalidWebhookError`.
         catalog: What `POST /checkout` sells.
         links: Makes and reads the links that customers get.
         livemode: Whether this deployment works on real money.
@@ -35,6 +37,7 @@ class Services:
     checkouts: Checkouts
     fulfillments: Fulfillments
     verify_event: Callable[[bytes, str | None], StripeEvent]
+    verify_callback: Callable[[bytes, Mapping[str, str]], None]
     catalog: Catalog
     links: Links
     livemode: bool

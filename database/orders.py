@@ -256,6 +256,7 @@ _CLOSE = (
     .where(orders.c.session_id == SESSION, orders.c.state != OrderState.FULFILLED)
     .values(state=bindparam("new_state"), error=None, error_step=None, closed_at=func.now())
 )
+_READ_ACCOUNT = select(orders.c.account).where(orders.c.session_id == SESSION)
 
 
 class OpenOrder(BaseModel):
@@ -393,6 +394,12 @@ async def save_unknown(
         )
     )
     return await lock_order(connection, session_id) is OrderState.UNKNOWN_SESSION
+
+
+async def read_account(connection: AsyncConnection, session_id: str) -> str | None:
+    """The connected account that a recorded order belongs to; None for our own."""
+    account: str | None = await connection.scalar(_READ_ACCOUNT, {SESSION.key: session_id})
+    return account
 
 
 async def read_states(

@@ -88,6 +88,10 @@ class Links:
         """Where a lost payment is made again."""
         return f"{self._public_url}/try-again?{order_query(session_id, account)}"
 
+    def service_callback(self, call_id: str) -> str:
+        """Where the merchant's own service says what became of a call."""
+        return f"{self._public_url}/fulfillments/{call_id}"
+
     def answer(self, ref: FulfillmentRef, question: Question) -> str:
         """Where the customer answers a question; good for as long as it is asked."""
         token = AnswerToken(**ref.model_dump(), question=question)

@@ -48,6 +48,12 @@ CARRIER = StepOptions(
     give_up_after=timedelta(days=1),
     local_timeout=timedelta(seconds=5),
 )
+SERVICE = StepOptions(
+    # Longer than the service may take to answer.
+    timeout=timedelta(seconds=60),
+    give_up_after=timedelta(days=3),
+    local_timeout=timedelta(seconds=5),
+)
 MAIL = StepOptions(
     # Longer than the mailer waits for all answers of a mail server together (four, of ten
     # minutes each): a try that is cut off while the server says yes would mail twice.

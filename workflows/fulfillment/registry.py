@@ -15,6 +15,7 @@ from workflows.fulfillment.access import ACCESS
 from workflows.fulfillment.kind import FulfillmentKind, KindContext
 from workflows.fulfillment.manual import MANUAL
 from workflows.fulfillment.shipment import SHIPMENT
+from workflows.fulfillment.webhook import WEBHOOK
 
 GROUP = "checkout_fulfillment.kinds"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -23,6 +24,7 @@ OURS: tuple[FulfillmentKind[Any], ...] = (
     ACCESS,
     SHIPMENT,
     MANUAL,
+    WEBHOOK,
 )
 
 
