@@ -80,6 +80,16 @@ async def queued_before(
     return {row.sku: row.quantity for row in rows}
 
 
+async def read_queued(connection: AsyncConnection) -> dict[str, int]:
+    """Pieces that are waited for, by SKU."""
+    rows = await connection.execute(
+        select(backorders.c.sku, func.sum(backorders.c.quantity).label("quantity")).group_by(
+            backorders.c.sku
+        )
+    )
+    return {row.sku: row.quantity for row in rows}
+
+
 async def read_ready(connection: AsyncConnection, limit: int) -> list[WaitingShipment]:
     """Queuing shipments for which stock has come, the oldest first."""
     on_hand = (

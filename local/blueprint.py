@@ -77,7 +77,7 @@ def draw(settings: LocalSettings) -> Blueprint:
     outside = []
     if not settings.stripe_api_key:
         outside.append(_stripe(plan, settings, webhook_url=f"{api}/webhook"))
-        stock.append(("stock", "-m", "database.stock", "set", *SAMPLE_STOCK, "--if-missing"))
+        stock.append(("stock", "-m", "commands.stock", "set", *SAMPLE_STOCK, "--if-missing"))
     if not settings.smtp_url:
         outside.append(_inbox(plan, settings))
     if not settings.carrier_url:
