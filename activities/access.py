@@ -6,8 +6,9 @@ from temporalio import activity
 from database.engine import Database
 from database.entitlements import grant
 from database.orders import claim_line, mark_fulfillment
+from domain.entitlements import Renewal
 from domain.ids import FulfillmentRef
-from domain.orders import FulfillmentState
+from domain.orders import Deliverable, DeliverableType, FulfillmentState
 
 
 class GrantAccessInput(BaseModel):
@@ -18,6 +19,11 @@ class GrantAccessInput(BaseModel):
     fulfillment: FulfillmentRef
     feature: str
     url: str
+    seats: int = 1
+    """Of each piece that was bought."""
+    duration: str | None = None
+    """In ISO 8601; None when it does not end by itself."""
+    renewal: Renewal = Renewal.EXTEND
 
 
 class AccessActivities:
@@ -36,12 +42,16 @@ class AccessActivities:
         ref = request.fulfillment
         async with self._database.transaction() as connection:
             line = await claim_line(connection, ref)
-            await grant(
+            granted, _ = await grant(
                 connection,
                 ref,
                 feature=request.feature,
                 url=request.url,
-                quantity=line.quantity,
-                customer_email=line.customer_email,
+                quantity=line.quantity * request.seats,
+                duration=request.duration,
+                renewal=request.renewal,
             )
-            await mark_fulfillment(connection, ref, FulfillmentState.FULFILLED)
+            link = Deliverable(
+                type=DeliverableType.LINK, value=granted.url, expires_at=granted.expires_at
+            )
+            await mark_fulfillment(connection, ref, FulfillmentState.FULFILLED, delivered=[link])

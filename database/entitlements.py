@@ -1,12 +1,77 @@
-"""Entitlements: what a customer may use."""
+"""Entitlements: what customers may use."""
 
-from sqlalchemy.dialects.postgresql import insert
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import INTERVAL, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
 
-from database.tables import entitlements
+from database.keys import SESSION, is_fulfillment, naming, naming_columns
+from database.tables import CUSTOMER_OF_ENTITLEMENT, entitlements, orders
+from domain.entitlements import Entitlement, Renewal
 from domain.ids import FulfillmentRef
 
-_GRANT = insert(entitlements).on_conflict_do_nothing()
+_FEATURE = bindparam("new_feature", type_=Text)
+_CUSTOMER_OF_ORDER = func.coalesce(
+    orders.c.customer_id, orders.c.client_reference_id, func.lower(orders.c.customer_email)
+)
+_OF_ORDER = orders.c.session_id == SESSION
+_LOCK_RENEWALS = select(
+    func.pg_advisory_xact_lock(
+        func.hashtextextended(func.concat_ws(" ", _CUSTOMER_OF_ORDER, _FEATURE), 0)
+    )
+).where(_OF_ORDER)
+_END_OF_RUNNING = (
+    select(func.max(entitlements.c.expires_at))
+    .where(
+        and_(CUSTOMER_OF_ENTITLEMENT == _CUSTOMER_OF_ORDER, entitlements.c.feature == _FEATURE),
+        entitlements.c.revoked_at.is_(None),
+        entitlements.c.expires_at > func.now(),
+    )
+    .correlate(orders)
+    .scalar_subquery()
+)
+
+
+def _granting(starts_at: ColumnElement[datetime]) -> ReturningInsert[Any]:
+    duration = cast(bindparam("new_duration", type_=Text), INTERVAL)
+    columns: dict[str, ColumnElement[Any]] = {
+        **dict(zip(("session_id", "line_item_id", "kind"), naming_columns(), strict=True)),
+        "id": cast(bindparam("new_id"), Text),
+        "feature": cast(_FEATURE, Text),
+        "url": cast(bindparam("new_url"), Text),
+        "quantity": cast(bindparam("new_quantity"), Integer),
+        "customer_id": orders.c.customer_id,
+        "customer_email": orders.c.customer_email,
+        "client_reference_id": orders.c.client_reference_id,
+        "starts_at": starts_at,
+        "expires_at": starts_at + duration,
+    }
+    source: Select[Any] = select(*columns.values()).where(_OF_ORDER)
+    return (
+        insert(entitlements)
+        .from_select(list(columns), source)
+        .on_conflict_do_nothing()
+        .returning(entitlements)
+    )
+
+
+_ADD = _granting(func.now())
+_EXTEND = _granting(func.coalesce(_END_OF_RUNNING, func.now()))
+_READ_GRANTED = select(entitlements).where(is_fulfillment(entitlements))
 
 
 async def grant(
@@ -16,16 +81,39 @@ async def grant(
     feature: str,
     url: str,
     quantity: int,
-    customer_email: str | None,
-) -> None:
-    """Writes the entitlement of one fulfillment; a second time changes nothing."""
-    await connection.execute(
-        _GRANT,
-        {
-            **ref.model_dump(),
-            "feature": feature,
-            "url": url,
-            "quantity": quantity,
-            "customer_email": customer_email,
-        },
-    )
+    duration: str | None,
+    renewal: Renewal,
+) -> tuple[Entitlement, bool]:
+    """Writes the entitlement of one fulfillment; a second time changes nothing.
+
+    Renewals of one customer and feature wait for each other, so that each begins where the one
+    before it ends. Who the customer is tells their ID at Stripe, else the order's client
+    reference, else their address.
+
+    Args:
+        connection: Within whose transaction.
+        ref: Which fulfillment, and so whose order.
+        feature: What the merchant's application calls it.
+        url: Where it is used.
+        quantity: Seats.
+        duration: In ISO 8601; None when it does not end by itself.
+        renewal: What happens while such an entitlement of the customer's runs.
+
+    Returns:
+        The entitlement, and whether it is new.
+    """
+    extends = duration is not None and renewal is Renewal.EXTEND
+    values = {
+        **naming(ref),
+        "new_id": f"ent_{uuid4().hex}",
+        "new_feature": feature,
+        "new_url": url,
+        "new_quantity": quantity,
+        "new_duration": duration,
+    }
+    if extends:
+        # In a statement of its own: the next one sees what was committed while this one waited.
+        await connection.execute(_LOCK_RENEWALS, values)
+    granted = (await connection.execute(_EXTEND if extends else _ADD, values)).one_or_none()
+    row = granted or (await connection.execute(_READ_GRANTED, naming(ref))).one()
+    return Entitlement.model_validate(row, from_attributes=True), granted is not None

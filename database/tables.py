@@ -177,6 +177,13 @@ entitlements = Table(
     _created_at(),
 )
 Index("ix_entitlements_customer_email", func.lower(entitlements.c.customer_email))
+CUSTOMER_OF_ENTITLEMENT = func.coalesce(
+    entitlements.c.customer_id,
+    entitlements.c.client_reference_id,
+    func.lower(entitlements.c.customer_email),
+)
+"""Whose it is, to tell renewals: the first of these that the order has."""
+Index("ix_entitlements_customer", CUSTOMER_OF_ENTITLEMENT, entitlements.c.feature)
 
 # Keys to hand out: of an imported pool, until they are handed out, or made for an order.
 license_keys = Table(

@@ -401,6 +401,15 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_entitlements_customer_id"), "entitlements", ["customer_id"], unique=False
     )
+    op.create_index(
+        "ix_entitlements_customer",
+        "entitlements",
+        [
+            sa.literal_column("coalesce(customer_id, client_reference_id, lower(customer_email))"),
+            "feature",
+        ],
+        unique=False,
+    )
     op.create_unique_constraint(op.f("uq_entitlements_id"), "entitlements", ["id"])
     op.add_column(
         "fulfillments",
