@@ -1,6 +1,7 @@
 """Mails to customers: what was paid and delivered, what is asked, and what went wrong."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +20,7 @@ from database.emails import (
     NewEmail,
     claim_email,
     mark_email_sent,
-    mark_email_withheld,
+    mark_email_unsent,
     read_email,
     read_standing,
 )
@@ -29,7 +30,7 @@ from database.questions import read_questions
 from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
 from domain.mail import About, Email, message_id
-from domain.orders import Order, Question
+from domain.orders import FulfillmentState, Order, Question
 from emails.render import Renderer
 
 _MAIL_OF = {Question.ADDRESS: ADDRESS_NEEDED, Question.OUT_OF_STOCK: OUT_OF_STOCK}
@@ -74,6 +75,18 @@ class SendEmailInput(_Input):
     key: str
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A mail that can be rendered and sent."""
+
+    email: LoggedEmail
+    recipient: str
+    order: Order
+    default_at: datetime | None
+    bounced: bool
+    """Whether the last mail to its recipient did."""
+
+
 class Mails:
     """Mails an order's customer, each mail once.
 
@@ -116,8 +129,8 @@ class Mails:
     ) -> None:
         """Sends a mail to the order's customer, unless it was sent before.
 
-        Without a customer's address there is nothing to send. A customer who has called an
-        earlier mail spam gets none; the log says so.
+        Without an address there is nothing to send. A customer who has called an earlier mail
+        spam gets receipts only; the log says so.
 
         Args:
             session_id: Which order.
@@ -137,24 +150,30 @@ class Mails:
             about=about or About(),
         )
         async with self._database.transaction() as connection:
-            order = await _read(connection, session_id)
-            if order.customer_email is None:
-                return
-            email = await claim_email(connection, row, order.customer_email)
-            if email is None:
-                return
-            standing = await read_standing(connection, order.customer_email)
-            if standing.complained:
-                await mark_email_withheld(connection, row)
-                return
-            default_at = await _default_at(connection, row.about)
-        if standing.bounced:
+            email = await claim_email(connection, row)
+            ready = None if email is None else await _prepare(connection, email)
+        if ready is None:
+            return
+        if ready.bounced:
             raise PermanentError(
                 "mail_bounced",
                 "the last mail to this address bounced: send this one again to a corrected "
-                "address, then skip the step",
+                f"address (POST /orders/{session_id}/emails/{name}/resend), then skip the step",
             )
-        await self._hand_over(email, order.customer_email, order, default_at)
+        await self._hand_over(ready)
+
+    async def send_ready(self, session_id: str) -> None:
+        """Mails what is delivered by now, for a receipt that tells of the money only."""
+        async with self._database.transaction() as connection:
+            order = await _read(connection, session_id)
+        delivered = tuple(
+            FulfillmentRef(session_id=session_id, line_item_id=line.id, kind=item.kind)
+            for line in order.lines
+            for item in line.fulfillments
+            if item.state is FulfillmentState.FULFILLED
+        )
+        if delivered:
+            await self.send(session_id, DELIVERY, about=About(fulfillments=delivered))
 
     async def send_again(self, session_id: str, name: str, key: str) -> None:
         """Sends a mail that an operator has put into the log, unless it was sent before.
@@ -167,35 +186,52 @@ class Mails:
             TransientError: The mail server cannot take it now.
         """
         async with self._database.transaction() as connection:
-            order = await _read(connection, session_id)
             email = await read_email(connection, session_id, name, key)
             if email is None:
                 raise PermanentError("email_unknown", "the log has no such mail")
-            if email.sent_at is not None or email.recipient is None:
-                return
-            standing = await read_standing(connection, email.recipient)
-            if standing.complained and name != RECEIPT:
-                await mark_email_withheld(connection, email)
-                return
-            default_at = await _default_at(connection, email.about)
-        await self._hand_over(email, email.recipient, order, default_at)
+            ready = None if email.sent_at else await _prepare(connection, email)
+        if ready is not None:
+            await self._hand_over(ready)
 
-    async def _hand_over(
-        self, email: LoggedEmail, recipient: str, order: Order, default_at: datetime | None
-    ) -> None:
-        rendered = self._renderer.render(email.name, order, email.about, default_at)
-        await self._mailer.send(
-            Email(
-                to=recipient,
-                reply_to=self._reply_to,
-                subject=rendered.subject,
-                text=rendered.text,
-                html=rendered.html,
-                message_id=email.message_id,
+    async def _hand_over(self, ready: _Ready) -> None:
+        email = ready.email
+        rendered = self._renderer.render(email.name, ready.order, email.about, ready.default_at)
+        try:
+            await self._mailer.send(
+                Email(
+                    to=ready.recipient,
+                    reply_to=self._reply_to,
+                    subject=rendered.subject,
+                    text=rendered.text,
+                    html=rendered.html,
+                    message_id=email.message_id,
+                )
             )
-        )
+        except PermanentError as error:
+            async with self._database.transaction() as connection:
+                await mark_email_unsent(connection, email, f"not sent: {error.message}")
+            raise
         async with self._database.transaction() as connection:
             await mark_email_sent(connection, email)
+
+
+async def _prepare(connection: AsyncConnection, email: LoggedEmail) -> _Ready | None:
+    """Reads what sending a mail needs; None when it is not to be sent."""
+    if email.recipient is None:
+        return None
+    standing = await read_standing(connection, email.recipient)
+    if standing.complained and email.name != RECEIPT:
+        await mark_email_unsent(
+            connection, email, "not sent: the recipient has called an earlier mail spam"
+        )
+        return None
+    return _Ready(
+        email=email,
+        recipient=email.recipient,
+        order=await _read(connection, email.session_id),
+        default_at=await _default_at(connection, email.about),
+        bounced=standing.bounced,
+    )
 
 
 async def _read(connection: AsyncConnection, session_id: str) -> Order:
@@ -230,6 +266,8 @@ class MailActivities:
         """Mails the receipt, with all that is ready by now."""
         if self._sends_receipts:
             await self._mails.send(request.session_id, RECEIPT)
+        else:
+            await self._mails.send_ready(request.session_id)
 
     @activity.defn
     async def send_payment_failed(self, request: SendPaymentFailedInput) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SESSION
-from database.tables import emails
-from domain.mail import About, MailFate
+from database.tables import emails, orders
+from domain.mail import About, MailFate, message_id
 
 RECEIPT = "receipt"
 PAYMENT_FAILED = "payment_failed"
@@ -47,7 +47,7 @@ class LoggedEmail(NewEmail):
     """One row of the log."""
 
     recipient: str | None
-    """None once it is erased."""
+    """None where the order has no address, and once it is erased."""
     created_at: datetime
     sent_at: datetime | None
     """When the mail server accepted it."""
@@ -56,6 +56,7 @@ class LoggedEmail(NewEmail):
     complained_at: datetime | None
     """When its recipient called it spam."""
     problem: str | None
+    """Why it was not sent, or what was said of a bounce or a complaint."""
 
 
 class Standing(BaseModel):
@@ -73,13 +74,28 @@ _NAME = emails.c.name == bindparam("ref_name")
 _KEY = emails.c.key == bindparam("ref_key")
 _OF_ORDER = emails.c.session_id == SESSION
 _IS_EMAIL = and_(_OF_ORDER, _NAME, _KEY)
-_INSERT = insert(emails)
+_RESENT = emails.alias("resent")
+_RECIPIENT = func.coalesce(
+    # Whoever sends a mail again to another address has corrected it, for those that follow too.
+    select(_RESENT.c.recipient)
+    .where(
+        _RESENT.c.session_id == SESSION,
+        _RESENT.c.key.startswith(RESEND),
+        _RESENT.c.recipient.is_not(None),
+    )
+    .order_by(_RESENT.c.created_at.desc())
+    .limit(1)
+    .scalar_subquery(),
+    select(orders.c.customer_email).where(orders.c.session_id == SESSION).scalar_subquery(),
+)
+_READ_RECIPIENT = select(_RECIPIENT)
+_INSERT = insert(emails).values(recipient=_RECIPIENT)
 _CLAIM = _INSERT.on_conflict_do_update(
     index_elements=[emails.c.session_id, emails.c.name, emails.c.key],
-    # The order's address may have been corrected since the try before.
     set_={"recipient": _INSERT.excluded.recipient},
     where=emails.c.sent_at.is_(None),
 ).returning(emails)
+_SAVE = insert(emails).returning(emails)
 _READ = select(emails).where(_IS_EMAIL).with_for_update()
 _READ_ALL = select(emails).where(_OF_ORDER).order_by(emails.c.created_at, emails.c.key)
 _READ_NEWEST = select(emails).where(_OF_ORDER, _NAME).order_by(emails.c.created_at.desc()).limit(1)
@@ -88,12 +104,8 @@ _COUNT_RESENT = (
     .select_from(emails)
     .where(_OF_ORDER, _NAME, emails.c.key.like(f"{RESEND}%"))
 )
-_MARK_SENT = update(emails).where(_IS_EMAIL).values(sent_at=func.now())
-_WITHHOLD = (
-    update(emails)
-    .where(_IS_EMAIL)
-    .values(problem="not sent: the recipient has called an earlier mail spam")
-)
+_MARK_SENT = update(emails).where(_IS_EMAIL).values(sent_at=func.now(), problem=None)
+_MARK_UNSENT = update(emails).where(_IS_EMAIL).values(problem=bindparam("new_problem"))
 _TO = emails.c.recipient == bindparam("ref_recipient")
 _STANDING = select(
     func.coalesce(
@@ -112,7 +124,7 @@ _STANDING = select(
 
 _IS_MESSAGE = emails.c.message_id == bindparam("ref_message_id")
 _PROBLEM = func.coalesce(emails.c.problem, bindparam("new_problem"))
-_MARK = {
+_MARK_FATE = {
     fate: update(emails)
     .where(_IS_MESSAGE)
     .values({column: func.coalesce(column, func.now()), emails.c.problem: _PROBLEM})
@@ -132,16 +144,52 @@ def _logged(row: Row[Any] | None) -> LoggedEmail | None:
     return None if row is None else LoggedEmail.model_validate(row, from_attributes=True)
 
 
-async def claim_email(
-    connection: AsyncConnection, email: NewEmail, recipient: str
-) -> LoggedEmail | None:
-    """Writes the row that stands before the mail is sent; None when it was sent already."""
-    row = {
-        **email.model_dump(exclude={"about"}),
-        "about": email.about.model_dump(mode="json", exclude_defaults=True),
-        "recipient": recipient,
-    }
-    return _logged((await connection.execute(_CLAIM, row)).one_or_none())
+def _row(email: NewEmail) -> dict[str, Any]:
+    about = email.about.model_dump(mode="json", exclude_defaults=True)
+    return {**email.model_dump(exclude={"about"}), "about": about}
+
+
+async def claim_email(connection: AsyncConnection, email: NewEmail) -> LoggedEmail | None:
+    """Writes the row that stands before the mail is sent; None when it was sent already.
+
+    It goes to the order's address, as last corrected.
+    """
+    values = {**_row(email), SESSION.key: email.session_id}
+    return _logged((await connection.execute(_CLAIM, values)).one_or_none())
+
+
+async def read_recipient(connection: AsyncConnection, session_id: str) -> str | None:
+    """Where an order's mails go; None where there is no address."""
+    recipient: str | None = await connection.scalar(_READ_RECIPIENT, {SESSION.key: session_id})
+    return recipient
+
+
+async def save_resend(
+    connection: AsyncConnection, last: LoggedEmail, recipient: str, public_url: str
+) -> LoggedEmail:
+    """Writes the row of a mail that is to be sent again; lock the order first.
+
+    One that is on its way there already is taken as it is: to ask twice sends once.
+
+    Args:
+        connection: Within whose transaction.
+        last: The newest mail of that name.
+        recipient: Where it is to go.
+        public_url: Where customers reach this service.
+    """
+    if last.key.startswith(RESEND) and last.sent_at is None and last.recipient == recipient:
+        return last
+    count = await connection.scalar(_COUNT_RESENT, _naming(last.session_id, last.name))
+    key = f"{RESEND}{(count or 0) + 1}"
+    row = NewEmail(
+        session_id=last.session_id,
+        name=last.name,
+        key=key,
+        message_id=message_id(last.session_id, last.name, key, public_url),
+        about=last.about,
+    )
+    saved = await connection.execute(_SAVE, {**_row(row), "recipient": recipient})
+    return LoggedEmail.model_validate(saved.one(), from_attributes=True)
 
 
 async def read_email(
@@ -166,12 +214,6 @@ async def read_newest_email(
     return _logged(row)
 
 
-async def next_resend_key(connection: AsyncConnection, session_id: str, name: str) -> str:
-    """The key of the next mail that is sent again; lock the order first."""
-    count: int = (await connection.execute(_COUNT_RESENT, _naming(session_id, name))).scalar_one()
-    return f"{RESEND}{count + 1}"
-
-
 async def read_standing(connection: AsyncConnection, recipient: str) -> Standing:
     """What became of earlier mails to an address, of whichever order."""
     row = await connection.execute(_STANDING, {"ref_recipient": recipient})
@@ -183,9 +225,10 @@ async def mark_email_sent(connection: AsyncConnection, email: NewEmail) -> None:
     await connection.execute(_MARK_SENT, _naming(email.session_id, email.name, email.key))
 
 
-async def mark_email_withheld(connection: AsyncConnection, email: NewEmail) -> None:
-    """Records that the mail is not sent, since its recipient has complained."""
-    await connection.execute(_WITHHOLD, _naming(email.session_id, email.name, email.key))
+async def mark_email_unsent(connection: AsyncConnection, email: NewEmail, problem: str) -> None:
+    """Records why a mail is not sent, for whoever reads the log; no personal data."""
+    values = _naming(email.session_id, email.name, email.key)
+    await connection.execute(_MARK_UNSENT, {**values, "new_problem": problem})
 
 
 async def mark_problem(
@@ -197,4 +240,4 @@ async def mark_problem(
         Whether there is such a mail.
     """
     values = {"ref_message_id": message_id, "new_problem": problem}
-    return await connection.scalar(_MARK[fate], values) is not None
+    return await connection.scalar(_MARK_FATE[fate], values) is not None

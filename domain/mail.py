@@ -11,6 +11,10 @@ from domain.ids import FulfillmentRef
 from domain.orders import Question
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]*")
+_ADDRESS = re.compile(r"[^@]+@[^@]+")
+_NOT_IN_ADDRESS = frozenset('()<>[]:;,\\"')
+_MAX_ADDRESS = 254
+"""Characters; RFC 5321, 4.5.3.1.3, without the angle brackets."""
 
 
 class _Value(BaseModel):
@@ -61,6 +65,18 @@ class MailFate(StrEnum):
     """Its recipient's mail server refused it for good."""
     COMPLAINED = "complained"
     """Its recipient called it spam."""
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is one mail address and nothing else; not whether there is a mailbox."""
+    return (
+        len(text) <= _MAX_ADDRESS
+        and _ADDRESS.fullmatch(text) is not None
+        and not any(
+            character in _NOT_IN_ADDRESS or character.isspace() or not character.isprintable()
+            for character in text
+        )
+    )
 
 
 def message_id(session_id: str, name: str, key: str, public_url: str) -> str:
