@@ -275,6 +275,7 @@ class LocalSettings(_EnvironmentSettings):
     smtp_port: int = 1025
     inbox_port: int = 8025
     carrier_port: int = 8090
+    merchant_port: int = 8091
     stripe_cli: Path | None = None
     """Which Stripe CLI `make stripe` runs; unset: the one on the PATH, else its own."""
     start_timeout: timedelta = timedelta(seconds=90)
@@ -295,6 +296,8 @@ class LocalSettings(_EnvironmentSettings):
     public_url: str = ""
     operator_token: str = ""
     signing_secrets: str = ""
+    app_webhook_url: str = ""
+    """Empty: the local merchant's application is started and told."""
     app_webhook_secrets: str = ""
     carrier_webhook_secrets: str = ""
     mail_webhook_secrets: str = ""

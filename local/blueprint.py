@@ -68,6 +68,7 @@ def draw(settings: LocalSettings) -> Blueprint:
         "SIGNING_SECRETS": settings.signing_secrets or kept_secret(plan.folder / "signing-secret"),
         "APP_WEBHOOK_SECRETS": settings.app_webhook_secrets
         or kept_webhook_secret(plan.folder / "app-webhook-secret"),
+        "APP_WEBHOOK_URL": settings.app_webhook_url,
         "CARRIER_WEBHOOK_SECRETS": settings.carrier_webhook_secrets
         or kept_webhook_secret(plan.folder / "carrier-webhook-secret"),
         "MAIL_WEBHOOK_SECRETS": settings.mail_webhook_secrets
@@ -75,6 +76,8 @@ def draw(settings: LocalSettings) -> Blueprint:
     }
     stock = []
     outside = []
+    if not settings.app_webhook_url:
+        outside.append(_merchant(plan, settings))
     if not settings.stripe_api_key:
         outside.append(_stripe(plan, settings, webhook_url=f"{api}/webhook"))
         stock.append(("stock", "-m", "commands.stock", "set", *SAMPLE_STOCK, "--if-missing"))
@@ -123,6 +126,19 @@ def _carrier(plan: Blueprint, settings: LocalSettings) -> Part:
     return _python("carrier", "-m", "local.carrier", *arguments, health_url=f"{url}/healthz")
 
 
+def _merchant(plan: Blueprint, settings: LocalSettings) -> Part:
+    port = settings.merchant_port
+    url = f"http://{LOCALHOST}:{port}"
+    plan.ports["MERCHANT_PORT"] = port
+    plan.environment["APP_WEBHOOK_URL"] = f"{url}/messages"
+    plan.urls["Merchant"] = url
+    secret = plan.environment["APP_WEBHOOK_SECRETS"].split(",")[0].strip()
+    return _python(
+        *("merchant", "-m", "local.merchant", "--port", str(port), "--secret", secret),
+        health_url=f"{url}/healthz",
+    )
+
+
 def _inbox(plan: Blueprint, settings: LocalSettings) -> Part:
     port, smtp_port = settings.inbox_port, settings.smtp_port
     url = f"http://{LOCALHOST}:{port}"
@@ -149,11 +165,13 @@ def _stripe(plan: Blueprint, settings: LocalSettings, webhook_url: str) -> Part:
         "STRIPE_WEBHOOK_SECRETS": secrets,
     }
     landing_page = f"{plan.environment['PUBLIC_URL']}/after-checkout"
+    merchant = plan.urls.get("Merchant")
     return _python(
         *("stripe", "-m", "stripe_emulator", "--host", LOCALHOST, "--port", str(port)),
         *("--api-key", EMULATOR_KEY),
         *("--webhook-url", webhook_url, "--webhook-secret", secrets.split(",")[0].strip()),
         *("--success-url", landing_page + "?session_id={CHECKOUT_SESSION_ID}"),
+        *(("--service-url", f"{merchant}/fulfill") if merchant else ()),
         *("--snapshot", str(plan.folder / "stripe.json")),
         health_url=f"{url}/healthz",
     )

@@ -104,6 +104,7 @@ def _free_settings(folder: Path) -> LocalSettings:
         smtp_port=free_port(),
         inbox_port=free_port(),
         carrier_port=free_port(),
+        merchant_port=free_port(),
         stripe_api_key="",
         stripe_webhook_secrets="",
         database_url="",
@@ -112,4 +113,5 @@ def _free_settings(folder: Path) -> LocalSettings:
         carrier_url="",
         public_url="",
         operator_token="",
+        app_webhook_url="",
     )

@@ -21,6 +21,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--webhook-secret", help="its signing secret, whsec_…")
     parser.add_argument("--success-url", help="where the sample shop's customers land")
     parser.add_argument("--cancel-url", help="where they land when they turn back")
+    parser.add_argument("--service-url", help="what fulfills the sample shop's registration")
     parser.add_argument("--snapshot", type=Path, help="a file that keeps the state")
     parser.add_argument("--time-scale", type=float, default=1.0, help="10: ten times faster")
     parser.add_argument("--public-url", help="where browsers reach this server")

@@ -19,6 +19,8 @@ class EmulatorConfig:
         webhook_secret: The signing secret of that endpoint (`whsec_…`).
         success_url: Where the sample shop's sessions send the customer after paying.
         cancel_url: Where the sample shop's sessions send a customer who turns back.
+        service_url: What fulfills the sample shop's product that a service of the merchant's own
+            fulfills; without one the shop has no such product.
         snapshot: A file to keep the state in between runs.
         time_scale: How much faster than documented delivery retries and the outcomes of
             delayed payments come; 10 means ten times faster.
@@ -30,6 +32,7 @@ class EmulatorConfig:
     webhook_secret: str | None = None
     success_url: str | None = None
     cancel_url: str | None = None
+    service_url: str | None = None
     snapshot: Path | None = None
     time_scale: float = 1.0
 

@@ -13,7 +13,9 @@ from .store import StripeObject
 
 SHIPPING_COUNTRIES: Final = ["AT", "CA", "CH", "DE", "ES", "FR", "GB", "IT", "JP", "NL", "US"]
 
-_SAMPLES: Final[tuple[tuple[str, str, str, str, int, dict[str, str]], ...]] = (
+_Sample = tuple[str, str, str, str, int, dict[str, str]]
+
+_SAMPLES: Final[tuple[_Sample, ...]] = (
     (
         "prod_SampleCourse",
         "Online course: Durable Workflows",
@@ -130,14 +132,33 @@ _SAMPLES: Final[tuple[tuple[str, str, str, str, int, dict[str, str]], ...]] = (
 )
 
 
+def _offered(emulator: Emulator) -> tuple[_Sample, ...]:
+    service_url = emulator.config.service_url
+    if service_url is None:
+        return _SAMPLES
+    registration = (
+        "prod_SampleRegistration",
+        "Entry in the register of teapots",
+        "Made by the merchant's own service, a moment after the payment.",
+        "usd",
+        1500,
+        {"fulfillment": "webhook", "webhook_url": service_url},
+    )
+    return (*_SAMPLES, registration)
+
+
 def add_samples(emulator: Emulator) -> None:
     """Put the sample products on the platform account, unless they are there.
 
     They come without events: to an endpoint they have always existed.
     """
     account = emulator.store.platform
-    for product_id, name, description, currency, amount, metadata in _SAMPLES:
-        if account.find(product_id) is not None:
+    for product_id, name, description, currency, amount, metadata in _offered(emulator):
+        known = account.find(product_id)
+        if known is not None:
+            if "webhook_url" in metadata:
+                # In an earlier run the service may have had another address.
+                known["metadata"] |= {"webhook_url": metadata["webhook_url"]}
             continue
         product = new_product(
             {
@@ -158,7 +179,7 @@ def samples(emulator: Emulator) -> list[tuple[StripeObject, StripeObject]]:
     """The sample products that still exist, each with its price."""
     account = emulator.store.platform
     found = []
-    for product_id, *_ in _SAMPLES:
+    for product_id, *_ in _offered(emulator):
         product = account.find(product_id)
         if product is not None and product["default_price"]:
             found.append((product, account.get("price", product["default_price"])))

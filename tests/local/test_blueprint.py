@@ -18,6 +18,7 @@ NOTHING_GIVEN: dict[str, Any] = {
     "carrier_url": "",
     "public_url": "",
     "operator_token": "",
+    "app_webhook_url": "",
 }
 
 
@@ -31,7 +32,7 @@ def names(plan: Blueprint) -> list[set[str]]:
 
 def test_everything_outside_comes_first_then_the_schema_then_the_product(tmp_path: Path) -> None:
     assert names(drawn(tmp_path)) == [
-        {"postgres", "temporal", "carrier", "inbox", "stripe"},
+        {"postgres", "temporal", "carrier", "inbox", "merchant", "stripe"},
         {"migrate"},
         {"stock"},
         {"worker", "api"},
@@ -55,6 +56,7 @@ def test_environment_is_what_the_product_accepts(tmp_path: Path) -> None:
         ("temporal_address", "temporal:7233", "temporal", "TEMPORAL_PORT"),
         ("carrier_url", "https://carrier.example.com", "carrier", "CARRIER_PORT"),
         ("smtp_url", "smtps://mail.example.com", "inbox", "SMTP_PORT"),
+        ("app_webhook_url", "https://app.example.com/hooks", "merchant", "MERCHANT_PORT"),
     ],
 )
 def test_what_is_given_is_used_and_not_started(
@@ -70,7 +72,7 @@ def test_what_is_given_is_used_and_not_started(
 def test_with_a_stripe_key_there_is_no_emulator_and_no_sample_stock(tmp_path: Path) -> None:
     plan = drawn(tmp_path, stripe_api_key="sk_test_of_a_real_account")
     assert names(plan) == [
-        {"postgres", "temporal", "carrier", "inbox"},
+        {"postgres", "temporal", "carrier", "inbox", "merchant"},
         {"migrate"},
         {"worker", "api"},
     ]
@@ -93,5 +95,5 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -
     for name in ("OPERATOR_TOKEN", "STRIPE_WEBHOOK_SECRETS", "DATABASE_URL"):
         assert first.environment[name] != other.environment[name]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(files) == 10
+    assert len(files) == 14
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from settings import Settings, load
+from workflows.fulfillment.registry import KINDS
 
 ROOT = Path(__file__).parent.parent.parent
 GOOD = {
@@ -109,4 +110,4 @@ def test_the_worker_refuses_a_broken_catalog(tmp_path: Path) -> None:
     file = tmp_path / "catalog.toml"
     file.write_text('[products.p]\nfulfillment = "teleport"')
     [line] = _complaints(WORKER, tmp_path, **GOOD, CATALOG_FILE=str(file))
-    assert line == "CATALOG_FILE: p: unknown kind 'teleport'; known: access, shipment, manual"
+    assert line == f"CATALOG_FILE: p: unknown kind 'teleport'; known: {', '.join(KINDS)}"
