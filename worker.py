@@ -45,6 +45,7 @@ from workflows.fulfillment.kind import KindContext
 from workflows.fulfillment.registry import activities_of_kinds
 from workflows.reconcile import ReconcileCheckouts
 from workflows.schedule import ensure_schedule
+from workflows.send_email import SendEmail
 
 logger = logging.getLogger("worker")
 
@@ -109,7 +110,7 @@ async def assembled_worker(
         yield Worker(
             client,
             task_queue=settings.temporal_task_queue,
-            workflows=[FulfillCheckout, ReconcileCheckouts],
+            workflows=[FulfillCheckout, ReconcileCheckouts, SendEmail],
             activities=[
                 orders.sync_order,
                 orders.record_step,

@@ -22,7 +22,7 @@ from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_storefront import StripeStorefront
 from adapters.stripe_webhook import verify_event
-from api import callbacks, health, landing, orders, storefront, webhook
+from api import callbacks, emails, health, landing, orders, storefront, webhook
 from api.events import handled_events
 from api.services import Services
 from database.engine import Database
@@ -65,11 +65,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 fulfillments=Fulfillments(client, configured.temporal_task_queue),
                 verify_event=_verifier(configured),
                 verify_callback=_standard_verifier(configured.app_webhook_secrets),
+                verify_mail_event=_standard_verifier(configured.mail_webhook_secrets),
                 catalog=catalog,
                 links=Links(
                     configured.public_url,
                     [secret.get_secret_value() for secret in configured.signing_secrets],
                 ),
+                public_url=configured.public_url,
                 livemode=configured.livemode,
                 operator_token=configured.operator_token.get_secret_value(),
                 connect_accounts=configured.stripe_connect_accounts,
@@ -84,8 +86,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for part in (webhook, landing, storefront, orders, callbacks, health):
+    for part in (webhook, landing, storefront, orders, emails, callbacks, health):
         app.include_router(part.router)
+    if configured.mail_webhook_secrets:
+        app.include_router(emails.webhook_router)
     if configured.catalog_file is not None:
         app.include_router(storefront.checkout_router)
         app.add_middleware(

@@ -25,8 +25,10 @@ class Services:
         verify_event: Verifies a webhook's body against its signature header, and reads it.
         verify_callback: Verifies what the merchant's own service calls back with, by its headers;
             raises `InvalidWebhookError`.
+        verify_mail_event: As `verify_callback`, for what the mail provider tells.
         catalog: What `POST /checkout` sells.
         links: Makes and reads the links that customers get.
+        public_url: Where customers reach this service.
         livemode: Whether this deployment works on real money.
         operator_token: The bearer token of the operator API.
         connect_accounts: The connected accounts whose sessions are ours too, or `*` for all.
@@ -38,8 +40,10 @@ class Services:
     fulfillments: Fulfillments
     verify_event: Callable[[bytes, str | None], StripeEvent]
     verify_callback: Callable[[bytes, Mapping[str, str]], None]
+    verify_mail_event: Callable[[bytes, Mapping[str, str]], None]
     catalog: Catalog
     links: Links
+    public_url: str
     livemode: bool
     operator_token: str
     connect_accounts: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.mails import SendEmailInput
 from domain.errors import TransientError
 from domain.orders import OrderState
 from workflows.contract import (
@@ -22,6 +23,8 @@ from workflows.contract import (
     FulfillmentNews,
     FulfillmentResult,
 )
+from workflows.send_email import WORKFLOW as SEND_EMAIL
+from workflows.send_email import workflow_id
 
 ACCEPT_TIMEOUT = timedelta(seconds=8)
 """Checkout waits ten seconds for a webhook's answer before it redirects the customer."""
@@ -115,6 +118,22 @@ class Fulfillments:
         async with _accepted():
             with suppress(WorkflowAlreadyStartedError):
                 await self._start(request, signal, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+
+    async def send_email(self, email: SendEmailInput) -> None:
+        """Has a mail of the log sent, however long that takes; asked twice it is sent once.
+
+        Raises:
+            TransientError: The Temporal server did not accept it in time.
+        """
+        async with _accepted():
+            await self._client.start_workflow(
+                SEND_EMAIL,
+                email,
+                id=workflow_id(email),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=ACCEPT_TIMEOUT,
+            )
 
     async def _ended_unfulfilled(self, session_id: str) -> bool:
         """Whether a workflow that has ended did so by itself, without fulfilling anything."""

@@ -1,0 +1,162 @@
+"""The e-mail log of an order, for operators, and what mail providers tell of its mails.
+
+Source of the webhook's form: the Standard Webhooks specification; docs/mails.md lists what it says.
+"""
+
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from activities.mails import SendEmailInput
+from api.bodies import read_body
+from api.orders import require_operator
+from api.services import ServicesOf
+from database.audit import record_act
+from database.emails import (
+    LoggedEmail,
+    mark_problem,
+    read_emails,
+    read_newest_email,
+    read_recipient,
+    save_resend,
+)
+from database.orders import lock_order, read_states
+from domain.errors import InvalidWebhookError
+from domain.ids import is_checkout_session_id
+from domain.mail import MailFate, is_address
+
+logger = logging.getLogger(__name__)
+router = APIRouter(tags=["Mails"])
+webhook_router = APIRouter(tags=["Mails"])
+"""Only where MAIL_WEBHOOK_SECRETS is set."""
+
+MAX_REASON = 500
+"""Characters that are kept of what a provider says."""
+_FATES = {"mail.bounced": MailFate.BOUNCED, "mail.complained": MailFate.COMPLAINED}
+
+_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""What PostgreSQL can store."""
+
+
+def _check_address(value: str) -> str:
+    if not is_address(value):
+        raise ValueError("must be one mail address")
+    return value
+
+
+class ResendRequest(BaseModel):
+    """To whom a mail is sent again, and who wants it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: Annotated[str, AfterValidator(_check_address)] | None = None
+    """A corrected address, also of the order's later mails; by default where they go now."""
+    by: _Text = Field(default="operator", min_length=1, max_length=200)
+    note: _Text = Field(default="", max_length=1000)
+    """Why; no personal data."""
+
+
+class _Event(BaseModel):
+    type: str
+
+
+class _Told(BaseModel):
+    message_id: _Text
+    reason: _Text = ""
+
+
+class _Problem(BaseModel):
+    data: _Told
+
+
+@router.get("/orders/{session_id}/emails", dependencies=[Depends(require_operator)])
+async def list_emails(session_id: str, services: ServicesOf) -> tuple[LoggedEmail, ...]:
+    """All mails of an order, the oldest first: when each was sent, and what became of it."""
+    _check(session_id)
+    async with services.database.transaction() as connection:
+        if not await read_states(connection, [session_id]):
+            raise _no_order()
+        return await read_emails(connection, session_id)
+
+
+@router.post(
+    "/orders/{session_id}/emails/{name}/resend",
+    status_code=202,
+    dependencies=[Depends(require_operator)],
+    responses={
+        404: {"description": "There is no such order, or it has no mail of that name"},
+        422: {"description": "No good address"},
+        503: {"description": "Not accepted now: ask again, it is not sent twice"},
+    },
+)
+async def resend_email(
+    session_id: str,
+    name: Annotated[str, Path(pattern=r"^[a-z_]+$")],
+    services: ServicesOf,
+    request: ResendRequest | None = None,
+) -> LoggedEmail:
+    """Sends the newest mail of that name again, as the order stands now."""
+    _check(session_id)
+    asked = request or ResendRequest()
+    async with services.database.transaction() as connection:
+        if await lock_order(connection, session_id) is None:
+            raise _no_order()
+        last = await read_newest_email(connection, session_id, name)
+        if last is None:
+            raise HTTPException(404, "this order has no mail of that name")
+        recipient = asked.to or await read_recipient(connection, session_id)
+        if recipient is None:
+            raise HTTPException(422, "the order has no address: name one in `to`")
+        email = await save_resend(connection, last, recipient, services.public_url)
+        where = "to the address in `to`" if asked.to else "to the order's address"
+        detail = f"{name} as {email.key}, {where}"
+        await record_act(
+            connection,
+            session_id,
+            act="email_resent",
+            by=asked.by,
+            detail=f"{detail}: {asked.note}" if asked.note else detail,
+        )
+    await services.fulfillments.send_email(
+        SendEmailInput(session_id=session_id, name=name, key=email.key)
+    )
+    return email
+
+
+@webhook_router.post(
+    "/mail/webhook",
+    status_code=204,
+    response_class=Response,
+    responses={400: {"description": "Not a bounce or complaint that one of our secrets signed"}},
+)
+async def receive_mail_event(request: Request, services: ServicesOf) -> None:
+    """Takes a bounce or a complaint; one of a mail that is not ours changes nothing."""
+    try:
+        body = await read_body(request)
+        services.verify_mail_event(body, request.headers)
+        fate = _FATES.get(_Event.model_validate_json(body).type)
+        if fate is None:
+            return
+        told = _Problem.model_validate_json(body).data
+    except InvalidWebhookError as error:
+        logger.warning("mail webhook refused: %s", error)
+        raise HTTPException(400, str(error)) from error
+    except ValidationError as error:
+        raise HTTPException(400, "the body tells of no mail") from error
+    # Providers leave the angle brackets out, or keep them.
+    message_id = f"<{told.message_id.strip().strip('<>')}>"
+    reason = " ".join(told.reason.split())[:MAX_REASON]
+    async with services.database.transaction() as connection:
+        known = await mark_problem(connection, message_id, fate, reason or fate)
+    logger.info("a mail has %s%s", fate, "" if known else ", which is not ours")
+
+
+def _check(session_id: str) -> None:
+    if not is_checkout_session_id(session_id):
+        raise HTTPException(404, "not a Checkout Session ID")
+
+
+def _no_order() -> HTTPException:
+    return HTTPException(404, "no order for this Checkout Session")
