@@ -1,17 +1,28 @@
 """Which adapter speaks for which carrier."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adapters.easypost_carrier import EasyPostCarrier
 from adapters.http_carrier import HttpCarrier
 from domain.shipping import CarrierChoice
 
 
-def open_carrier(choice: CarrierChoice, url: str, api_key: str | None) -> HttpCarrier:
-    """The carrier that was chosen, to be entered before it is used.
+@asynccontextmanager
+async def open_carrier(
+    choice: CarrierChoice, url: str, api_key: str | None
+) -> AsyncIterator[HttpCarrier | EasyPostCarrier]:
+    """The carrier that was chosen, for as long as the block.
 
     Args:
         choice: Which one.
-        url: Its address.
+        url: Its address; empty for EasyPost's own.
         api_key: What it asks of us, if anything.
     """
-    if choice is CarrierChoice.EASYPOST:
-        raise NotImplementedError
-    return HttpCarrier(url, api_key)
+    match choice:
+        case CarrierChoice.HTTP:
+            async with HttpCarrier(url, api_key) as http:
+                yield http
+        case CarrierChoice.EASYPOST:
+            async with EasyPostCarrier(api_key or "", url) as easypost:
+                yield easypost
