@@ -22,7 +22,7 @@ from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_storefront import StripeStorefront
 from adapters.stripe_webhook import verify_event
-from api import callbacks, emails, health, landing, orders, storefront, webhook
+from api import answers, callbacks, emails, health, landing, orders, storefront, webhook
 from api.events import handled_events
 from api.services import Services
 from database.engine import Database
@@ -86,7 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for part in (webhook, landing, storefront, orders, emails, callbacks, health):
+    for part in (webhook, landing, answers, storefront, orders, emails, callbacks, health):
         app.include_router(part.router)
     if configured.mail_webhook_secrets:
         app.include_router(emails.webhook_router)

@@ -24,6 +24,11 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
+_FORM_HEADERS = {
+    "Content-Security-Policy": HEADERS["Content-Security-Policy"].replace(
+        "form-action 'none'", "form-action 'self'"
+    )
+}
 _templates = Jinja2Templates(Path(__file__).parent / "templates")
 
 
@@ -37,12 +42,20 @@ def could_be_ours(session_id: str, account: str | None, services: Services) -> b
     )
 
 
-def page(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - a template's values
+def page(
+    request: Request,
+    name: str,
+    *,
+    status: int = 200,
+    has_form: bool = False,
+    **values: Any,  # noqa: ANN401 - a template's values
+) -> HTMLResponse:
     """Renders a template as a page that no cache keeps and no other site is told of."""
+    headers = {**HEADERS, **_FORM_HEADERS} if has_form else HEADERS
     return _templates.TemplateResponse(
         request,
         f"{name}.html",
         {"refresh_s": None, **values},
         status_code=status,
-        headers=HEADERS,
+        headers=headers,
     )

@@ -32,6 +32,7 @@ _INSERT = insert(backorders)
 _JOIN = _INSERT.on_conflict_do_update(
     index_elements=list(backorders.primary_key), set_={"quantity": _INSERT.excluded.quantity}
 )
+_IS_QUEUED = select(backorders.c.sku).where(_IS_MINE).limit(1)
 _LEAVE = delete(backorders).where(_IS_MINE)
 
 
@@ -70,6 +71,11 @@ async def join_queue(
 async def leave_queue(connection: AsyncConnection, ref: FulfillmentRef) -> None:
     """Gives a shipment's place up."""
     await connection.execute(_LEAVE, naming(ref))
+
+
+async def is_queued(connection: AsyncConnection, ref: FulfillmentRef) -> bool:
+    """Whether a shipment waits for stock."""
+    return await connection.scalar(_IS_QUEUED, naming(ref)) is not None
 
 
 async def queued_before(

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SAME_LINE, SESSION, is_fulfillment, naming
+from database.questions import is_address_given
 from database.reservations import release
 from database.tables import fulfillments, line_items, orders
 from domain.catalog import UNASSIGNED
@@ -115,6 +116,9 @@ async def save_checkout(
         state = next_state(current, payment, foreign=foreign)
         if current is OrderState.UNKNOWN_SESSION:
             values |= {"error": None, "error_step": None}
+        if await is_address_given(connection, session.id):
+            # Where it goes is the customer's latest word, not what Checkout once heard.
+            del values["shipping_address"], values["collected"]
         closed = func.coalesce(orders.c.closed_at, func.now()) if state in CLOSED_STATES else None
         await connection.execute(
             update(orders)

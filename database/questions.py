@@ -4,12 +4,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import bindparam, case, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, and_, bindparam, case, cast, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import is_fulfillment, naming
-from database.tables import questions
+from database.tables import backorders, fulfillments, orders, questions
+from domain.checkout import Address
 from domain.ids import FulfillmentRef
 from domain.orders import Question, StockAnswer
 
@@ -67,6 +68,41 @@ _TAKE_DEFAULTS = (
     )
     .returning(questions.c.name)
 )
+_LOCK_FULFILLMENT = (
+    select(fulfillments.c.state).where(is_fulfillment(fulfillments)).with_for_update()
+)
+_CHOOSE = (
+    update(questions)
+    .where(
+        _IS_OF,
+        questions.c.name == Question.OUT_OF_STOCK,
+        or_(
+            _IS_OPEN,
+            and_(
+                questions.c.answer == StockAnswer.WAIT,
+                bindparam("new_answer", type_=Text) == StockAnswer.REFUND,
+            ),
+        ),
+        exists().where(is_fulfillment(backorders)),
+    )
+    .values(
+        answer=bindparam("new_answer"),
+        answered_by=bindparam("new_answered_by"),
+        answered_at=func.now(),
+    )
+    .returning(questions.c.name)
+)
+_GIVE_ADDRESS = (
+    update(questions)
+    .where(
+        _IS_OF,
+        questions.c.name == Question.ADDRESS,
+        or_(_IS_OPEN, questions.c.answer == NO_ANSWER),
+    )
+    .values(answer=NEW_ADDRESS, answered_by=AnsweredBy.CUSTOMER, answered_at=func.now())
+    .returning(questions.c.name)
+)
+_NOTHING = cast({}, JSONB)
 _WITHDRAW = (
     update(questions)
     .where(_IS_OF, _IS_OPEN)
@@ -105,6 +141,59 @@ async def answer(
     """Records an answer; False when there is one already."""
     values = {"question_name": question, "new_answer": text, "new_answered_by": by}
     return await connection.scalar(_ANSWER, {**naming(ref), **values}) is not None
+
+
+async def choose(connection: AsyncConnection, ref: FulfillmentRef, choice: StockAnswer) -> bool:
+    """Records what a customer wants who is asked to wait for stock.
+
+    Who has chosen to wait may still choose the money back, for as long as the shipment queues.
+
+    Returns:
+        False when there is nothing to choose any more.
+    """
+    # What takes its stock holds this lock, so that the queue is read as it is.
+    await connection.execute(_LOCK_FULFILLMENT, naming(ref))
+    values = {"new_answer": choice, "new_answered_by": AnsweredBy.CUSTOMER}
+    return await connection.scalar(_CHOOSE, {**naming(ref), **values}) is not None
+
+
+async def give_address(
+    connection: AsyncConnection, ref: FulfillmentRef, address: Address, phone: str | None
+) -> bool:
+    """Makes another address the order's, as its customer has asked; late is not too late.
+
+    Args:
+        connection: Within whose transaction; it must have locked the order.
+        ref: Whose shipment was refused.
+        address: Where it shall go.
+        phone: A number for the carrier; None keeps the one that there is.
+
+    Returns:
+        False when an address was given before, or none is asked for any more.
+    """
+    if await connection.scalar(_GIVE_ADDRESS, naming(ref)) is None:
+        return False
+    collected = orders.c.collected
+    known = case((func.jsonb_typeof(collected) == "object", collected), else_=_NOTHING)
+    await connection.execute(
+        update(orders)
+        .where(orders.c.session_id == ref.session_id)
+        .values(
+            shipping_address=address.model_dump(),
+            **({"collected": known.op("||")(cast({"phone": phone}, JSONB))} if phone else {}),
+        )
+    )
+    return True
+
+
+async def is_address_given(connection: AsyncConnection, session_id: str) -> bool:
+    """Whether the customer has replaced the address that Checkout collected."""
+    found = await connection.scalar(
+        select(questions.c.name)
+        .where(questions.c.session_id == session_id, questions.c.answer == NEW_ADDRESS)
+        .limit(1)
+    )
+    return found is not None
 
 
 async def take_defaults(connection: AsyncConnection, ref: FulfillmentRef) -> frozenset[Question]:
