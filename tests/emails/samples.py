@@ -1,6 +1,7 @@
 """An order of which something is in every state that a mail can tell of."""
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from domain.ids import FulfillmentRef
@@ -49,6 +50,7 @@ def money(amount_minor: int, currency: str = "usd") -> Money:
     return Money(amount_minor=amount_minor, currency=currency)
 
 
+@cache
 def renderer(branding: Branding = BRANDING, shop_language: str = "en") -> Renderer:
     return Renderer(LINKS, branding, shop_language=shop_language)
 
@@ -110,7 +112,7 @@ _TWO_PARCELS = fulfillment(
         parcel(2, ParcelStatus.PLANNED, tracked=False),
     ),
 )
-_WAITING = {
+_WAITING: dict[str, dict[str, Any]] = {
     "address": {"state": FulfillmentState.AWAITING_CUSTOMER, "question": Question.ADDRESS},
     "stock": {"state": FulfillmentState.AWAITING_CUSTOMER, "question": Question.OUT_OF_STOCK},
     "queue": {"state": FulfillmentState.BACKORDERED},

@@ -1,0 +1,63 @@
+"""Every language says everything that the templates say."""
+
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages import frontend
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+from tests.emails.samples import LANGUAGES, MAILS
+
+FOLDER = Path(__file__).parent.parent.parent / "emails"
+CATALOGS = sorted((FOLDER / "translations").glob("*.po"))
+TEMPLATES = sorted(path for end in ("txt", "html") for path in FOLDER.glob(f"*/*.{end}"))
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+
+
+@pytest.fixture(scope="module")
+def source() -> set[str]:
+    """All texts of the templates."""
+    with (FOLDER / "babel.cfg").open() as file:
+        methods, options = frontend.parse_mapping_cfg(file)  # type: ignore[attr-defined]  # old stubs
+    found = extract_from_dir(FOLDER, method_map=methods, options_map=options)
+    return {text for _, _, text, _, _ in found if isinstance(text, str)}
+
+
+def _read(path: Path) -> Catalog:
+    with path.open("rb") as file:
+        return read_po(file, locale=path.stem)
+
+
+def test_the_languages_are_those_that_the_tests_render() -> None:
+    assert {"en", *(path.stem for path in CATALOGS)} == set(LANGUAGES)
+
+
+def test_the_mails_are_those_that_the_tests_render() -> None:
+    assert {path.parent.name for path in FOLDER.glob("*/subject.txt")} == set(MAILS)
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.stem)
+def test_every_text_is_translated(path: Path, source: set[str]) -> None:
+    catalog = {str(message.id): message for message in _read(path) if message.id}
+    assert set(catalog) == source
+    for text, message in catalog.items():
+        assert message.string, f"{text!r} is not translated"
+        assert not message.fuzzy, f"{text!r} is to be looked at"
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.stem)
+def test_translations_keep_the_placeholders(path: Path) -> None:
+    for message in _read(path):
+        source, translated = str(message.id), str(message.string)
+        assert sorted(PLACEHOLDER.findall(source)) == sorted(PLACEHOLDER.findall(translated))
+        assert "%" not in PLACEHOLDER.sub("", translated), f"{translated!r} would not be filled in"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(FOLDER).as_posix())
+def test_no_template_speaks_english_by_itself(path: Path) -> None:
+    """What stands outside of `_(…)` is punctuation, and the x of `2 x Mug`."""
+    outside = re.sub(r"\{[{%].*?[%}]\}|<.*?>", "", path.read_text(), flags=re.DOTALL)
+    assert set(re.findall(r"\w+", outside)) <= {"x"}
