@@ -37,7 +37,7 @@ from domain.checkout import Address
 from domain.errors import AddressRefusedError, PermanentError, TransientError
 from domain.ids import FulfillmentRef
 from domain.orders import FulfillmentState, Question, StockAnswer
-from domain.shipping import BookedShipment, ParcelItem, ShipmentRequest
+from domain.shipping import BookedShipment, ParcelItem, ShipmentRequest, choose_rate
 from domain.stock import OutOfStockPolicy, pack
 
 OUT_OF_STOCK = "out_of_stock"
@@ -196,7 +196,9 @@ class ShipmentActivities:
             from_address=self._catalog.warehouse_address(parcel.warehouse),
             items=parcel.items,
         )
-        return await self._carrier.book(request, None)
+        rule = self._catalog.shipping.rate_rule
+        rate = None if rule is None else choose_rate(await self._carrier.quote(request), rule)
+        return await self._carrier.book(request, rate)
 
     async def _claim(self, request: BookShipmentInput) -> _Claim | Progress | PermanentError:
         """Takes the stock, if that was not done before.

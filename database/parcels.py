@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import is_fulfillment, naming
 from database.shipments import SAVED, ShipmentRow
 from database.tables import parcels
+from domain.errors import TransientError
 from domain.ids import FulfillmentRef
 from domain.shipping import BookedShipment, ParcelItem, ParcelStatus
 from domain.stock import PackedParcel, Take
@@ -80,7 +82,11 @@ async def save_parcels(
     shipment: ShipmentRow,
     packed: Sequence[PackedParcel],
 ) -> tuple[ParcelRow, ...]:
-    """Writes the rows of a shipment that has just taken its stock, and of its parcels."""
+    """Writes the rows of a shipment that has just taken its stock, and of its parcels.
+
+    Raises:
+        TransientError: Another try at the same moment was first; its rows count.
+    """
     rows = tuple(
         ParcelRow(reference=_reference(ref, number), warehouse=each.warehouse, items=each.items)
         for number, each in enumerate(packed, 1)
@@ -89,19 +95,20 @@ async def save_parcels(
         **ref.model_dump(),
         **{f"shipment_{name}": value for name, value in shipment.model_dump().items()},
     }
-    await connection.execute(
-        _SAVE,
-        [
-            {
-                **of_shipment,
-                "number": number,
-                "reference": row.reference,
-                "warehouse": row.warehouse,
-                "items": [item.model_dump() for item in row.items],
-            }
-            for number, row in enumerate(rows, 1)
-        ],
-    )
+    of_parcels = [
+        {
+            **of_shipment,
+            "number": number,
+            "reference": row.reference,
+            "warehouse": row.warehouse,
+            "items": [item.model_dump() for item in row.items],
+        }
+        for number, row in enumerate(rows, 1)
+    ]
+    try:
+        await connection.execute(_SAVE, of_parcels)
+    except IntegrityError as error:
+        raise TransientError("shipment_claimed", "another try has just taken its stock") from error
     return rows
 
 

@@ -27,6 +27,8 @@ catalog.toml, where a price ID wins over a product ID:
 
     [shipping]                                       see `ShippingOptions`
     max_parcel_grams = 20000
+    services = ["USPS Priority"]
+    rate = "cheapest"
 """
 
 import tomllib
@@ -49,7 +51,7 @@ from pydantic import (
 from domain.checkout import Address, LineItem
 from domain.errors import FulfillmentError
 from domain.orders import PlannedFulfillment
-from domain.shipping import ParcelItem
+from domain.shipping import ParcelItem, RateOrder, RateRule
 from domain.stock import MAIN_WAREHOUSE
 
 UNASSIGNED = "unassigned"
@@ -157,12 +159,23 @@ class Warehouse(BaseModel):
 
 
 class ShippingOptions(BaseModel):
-    """The table `[shipping]`: how parcels are made."""
+    """The table `[shipping]`: how parcels are made, and by which of a carrier's rates they go."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_parcel_grams: PositiveInt = 30_000
     """What a parcel may weigh; one piece that is heavier has a parcel of its own."""
+    services: tuple[str, ...] = ()
+    """Carrier and service: the first that is offered is taken."""
+    rate: RateOrder | None = None
+    """Which rate is taken of all others; without it and `services` the carrier chooses."""
+
+    @property
+    def rate_rule(self) -> RateRule | None:
+        """Which rate a parcel goes by; None where the carrier chooses."""
+        if not self.services and self.rate is None:
+            return None
+        return RateRule(services=self.services, otherwise=self.rate or RateOrder.CHEAPEST)
 
 
 class Catalog(BaseModel):

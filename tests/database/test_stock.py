@@ -15,7 +15,7 @@ from database.stock import (
     set_stock,
     take,
 )
-from database.tables import stock_movements
+from database.tables import messages, stock_movements
 from domain.ids import FulfillmentRef
 from domain.stock import MAIN_WAREHOUSE, Take
 
@@ -92,18 +92,17 @@ async def test_a_sku_becomes_low_once_per_crossing_of_all_warehouses_together(
         await set_on_hand(connection, sku, 3, "paris")
         assert await set_stock(connection, {}, {sku: 4}) == ()
 
-        async def low_after_taking(warehouse: str) -> LowStock | None:
+        async def low_after_taking(warehouse: str) -> int | None:
             taken = await take(connection, _of(sku, 1, warehouse), REF)
             assert taken is not None
-            return taken.low
+            return taken.low.on_hand if taken.low else None
 
         assert await low_after_taking("berlin") is None
-        assert await low_after_taking("paris") == LowStock(sku=sku, on_hand=4, low_at=4)
+        assert await low_after_taking("paris") == 4
         assert await low_after_taking("paris") is None
         await put_back(connection, [(_of(sku, 2, "paris"), REF)])
-        assert await set_on_hand(connection, sku, 0, "paris") == (
-            LowStock(sku=sku, on_hand=2, low_at=4),
-        )
+        [low] = await set_on_hand(connection, sku, 0, "paris")
+        assert (low.sku, low.on_hand, low.low_at) == (sku, 2, 4)
         assert await set_stock(connection, {}, {sku: None}) == ()
         assert [level.is_low for level in await read_stock(connection) if level.sku == sku] == [
             False,
@@ -124,7 +123,16 @@ async def test_takers_at_the_same_moment_miss_no_crossing(database_url: str) -> 
                 return taken.low if taken else None
 
         crossings = [low for low in await asyncio.gather(*(one() for _ in range(20))) if low]
-    assert crossings == [LowStock(sku=sku, on_hand=10, low_at=10)]
+        [low] = crossings
+        assert low.on_hand == 10
+        async with database.transaction() as connection:
+            told = await connection.execute(
+                select(messages.c.id, messages.c.type, messages.c.data, messages.c.state).where(
+                    messages.c.data["sku"].astext == sku
+                )
+            )
+        data = {"sku": sku, "on_hand": 10, "low_at": 10}
+        assert told.all() == [(low.message_id, "stock.low", data, "pending")]
 
 
 async def test_opposite_imports_at_the_same_moment_wait_for_each_other(database_url: str) -> None:
