@@ -5,6 +5,7 @@ from typing import Protocol
 
 from domain.checkout import CheckoutSession
 from domain.mail import Email
+from domain.messages import DeliveryAttempt, Message
 from domain.reconciliation import SoldPage
 from domain.services import ServiceAnswer, ServiceRequest
 from domain.shipping import BookedShipment, Rate, ShipmentRequest
@@ -131,6 +132,13 @@ class MerchantService(Protocol):
             MisconfiguredError: There is no secret to sign with, or the service does not know it.
             TransientError: The service cannot answer now; it may have fulfilled all the same.
         """
+
+
+class AppWebhook(Protocol):
+    """The merchant's own application, which hears what happens."""
+
+    async def deliver(self, message: Message) -> DeliveryAttempt:
+        """Tries once to deliver a message, and tells how that ended; it raises nothing."""
 
 
 class Outbox(Protocol):

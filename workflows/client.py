@@ -41,7 +41,7 @@ async def connect(address: str, namespace: str, *, lazy: bool = False) -> Client
 
 
 @asynccontextmanager
-async def _accepted() -> AsyncIterator[None]:
+async def accepted() -> AsyncIterator[None]:
     """Has Temporal accept what the block asks of it, in time.
 
     Raises:
@@ -97,7 +97,7 @@ class Fulfillments:
         """
         request = FulfillCheckoutInput(session_id=session_id, account=account)
         signal = (EVENT_SIGNAL, event) if event else None
-        async with _accepted():
+        async with accepted():
             try:
                 await self._start(request, signal, WorkflowIDReusePolicy.REJECT_DUPLICATE)
             except WorkflowAlreadyStartedError:
@@ -115,7 +115,7 @@ class Fulfillments:
         """
         request = FulfillCheckoutInput(session_id=session_id, account=account)
         signal = (NEWS_SIGNAL, FulfillmentNews(step=step))
-        async with _accepted():
+        async with accepted():
             with suppress(WorkflowAlreadyStartedError):
                 await self._start(request, signal, WorkflowIDReusePolicy.REJECT_DUPLICATE)
 
@@ -125,7 +125,7 @@ class Fulfillments:
         Raises:
             TransientError: The Temporal server did not accept it in time.
         """
-        async with _accepted():
+        async with accepted():
             await self._client.start_workflow(
                 SEND_EMAIL,
                 email,

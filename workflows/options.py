@@ -74,6 +74,26 @@ SWEEP = StepOptions(
 )
 SWEEP_HEARTBEAT = timedelta(minutes=1)
 
+MESSAGE_DELAYS = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+"""Between the tries to deliver a message.
+
+Source: the Standard Webhooks specification, "Deliverability and reliability".
+"""
+MESSAGE_JITTER = 0.1
+"""By how much of itself each of them may be longer."""
+MESSAGE_TIMEOUT = timedelta(seconds=60)
+"""The most that one try may take, its log included."""
+
 RECEIPT_PATIENCE = timedelta(minutes=10)
 """How long a receipt waits for deliveries that are being retried, to tell of them too."""
 

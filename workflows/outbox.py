@@ -1,0 +1,66 @@
+"""Starts the workflows that send what is recorded as to be sent."""
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy
+
+from workflows.client import ACCEPT_TIMEOUT, accepted
+from workflows.deliver_message import REDELIVERY_SIGNAL, DeliverMessageRequest
+from workflows.deliver_message import WORKFLOW as DELIVER_MESSAGE
+
+MAIL_PARCEL_NEWS = "MailParcelNews"
+_ID_PREFIX = {DELIVER_MESSAGE: "message", MAIL_PARCEL_NEWS: "parcel"}
+
+
+class MailParcelNewsRequest(BaseModel):
+    """Which parcel, by its reference."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reference: str
+
+
+class WorkflowOutbox:
+    """See `activities.ports.Outbox`.
+
+    Args:
+        client: A connection to the Temporal server.
+        task_queue: Where the workers listen.
+    """
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def send_message(self, message_id: str) -> None:
+        """See `activities.ports.Outbox`."""
+        await self._start(DELIVER_MESSAGE, message_id, DeliverMessageRequest(message_id=message_id))
+
+    async def redeliver_message(self, message_id: str) -> None:
+        """Delivers a message at once, also when it was delivered before.
+
+        Raises:
+            TransientError: Temporal did not accept it.
+        """
+        request = DeliverMessageRequest(message_id=message_id)
+        await self._start(DELIVER_MESSAGE, message_id, request, signal=REDELIVERY_SIGNAL)
+
+    async def send_parcel_mails(self, reference: str) -> None:
+        """See `activities.ports.Outbox`."""
+        await self._start(MAIL_PARCEL_NEWS, reference, MailParcelNewsRequest(reference=reference))
+
+    async def _start(
+        self, workflow: str, sent: str, request: BaseModel, signal: str | None = None
+    ) -> None:
+        async with accepted():
+            await self._client.start_workflow(
+                workflow,
+                request,
+                id=f"{_ID_PREFIX[workflow]}:{sent}",
+                task_queue=self._task_queue,
+                # One that has ended may begin anew: the record of what is sent says whether
+                # it is still to be.
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                start_signal=signal,
+                rpc_timeout=ACCEPT_TIMEOUT,
+            )
