@@ -15,7 +15,9 @@ from weakref import WeakValueDictionary
 
 from easypost.constant import API_BASE, API_VERSION
 from easypost.easypost_client import EasyPostClient
-from easypost.errors.api import ApiError, NotFoundError, PaymentError
+from easypost.errors.api.api_error import ApiError
+from easypost.errors.api.not_found_error import NotFoundError
+from easypost.errors.api.payment_error import PaymentError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.http_errors import error_for_status
@@ -31,7 +33,7 @@ from domain.shipping import BookedShipment, Rate, RateRule, ShipmentRequest, cho
 
 VENDOR = "easypost"
 TIMEOUT_S = 10
-"""For one answer; the SDK repeats a connection that fails three times."""
+"""For one answer; the SDK asks up to four times where that changes nothing."""
 MOST_CALLS = 10
 """At the same time; the SDK blocks a thread for each, and pools as many connections."""
 GRAMS_PER_OUNCE = 28.349523125
@@ -194,11 +196,12 @@ class EasyPostCarrier:
     Args:
         api_key: A test or production key.
         url: Where EasyPost is; empty for the real one.
+        timeout_s: How long one answer may take.
     """
 
-    def __init__(self, api_key: str, url: str = "") -> None:
+    def __init__(self, api_key: str, url: str = "", *, timeout_s: int = TIMEOUT_S) -> None:
         base = f"{url or API_BASE}/{API_VERSION}"
-        self._client = EasyPostClient(api_key, api_base=base, timeout=TIMEOUT_S)
+        self._client = EasyPostClient(api_key, api_base=base, timeout=timeout_s)
         # Threads of our own: the loop's are few, and it needs them to resolve names.
         self._threads = ThreadPoolExecutor(MOST_CALLS, thread_name_prefix=VENDOR)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

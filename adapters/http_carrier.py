@@ -43,12 +43,15 @@ class HttpCarrier:
     Args:
         base_url: The carrier's address.
         api_key: Sent as a bearer token, where the carrier asks for one.
+        timeout_s: How long one answer may take.
     """
 
-    def __init__(self, base_url: str, api_key: str | None = None) -> None:
+    def __init__(
+        self, base_url: str, api_key: str | None = None, *, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._http = httpx.AsyncClient(
             base_url=base_url,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
         )
 
