@@ -6,12 +6,11 @@ time, so look at `--dry-run` first. Running it twice does no harm.
 
 import argparse
 import asyncio
-import re
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -22,6 +21,7 @@ from rich.table import Table
 from activities.reconciliation import Reconciler
 from adapters.stripe_api import open_stripe
 from adapters.stripe_feed import StripeFeed
+from commands.dates import parse_since
 from database.engine import Database
 from domain.errors import FulfillmentError, MisconfiguredError, TransientError
 from domain.formats import format_money, locale_of
@@ -40,28 +40,6 @@ _WILL = {
     Action.REOPEN: "open again",
     Action.WAKE: "look at again",
 }
-
-
-def parse_since(text: str, now: datetime | None = None) -> datetime:
-    """Reads a date, a date with a time (UTC unless it says otherwise), or `7d`, `12h`.
-
-    Raises:
-        ValueError: It is none of these, or lies in the future.
-    """
-    now = now or datetime.now(UTC)
-    span = re.fullmatch(r"(\d{1,5})([dh])", text)
-    if span:
-        number = int(span[1])
-        try:
-            since = now - (timedelta(days=number) if span[2] == "d" else timedelta(hours=number))
-        except OverflowError as error:
-            raise ValueError("lies before all time") from error
-    else:
-        since = datetime.fromisoformat(text)
-        since = since if since.tzinfo else since.replace(tzinfo=UTC)
-    if since > now:
-        raise ValueError("lies in the future")
-    return since
 
 
 class Backfill:

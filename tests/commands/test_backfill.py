@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.backfill import parse_since
+from commands.dates import parse_since
 from domain.checkout import ForeignSessions
 from domain.orders import OrderState
 from tests.commands.programs import environment, run

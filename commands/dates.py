@@ -1,0 +1,26 @@
+"""Dates as people write them on a command line."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+
+def parse_since(text: str, now: datetime | None = None) -> datetime:
+    """Reads a date, a date with a time (UTC unless it says otherwise), or `7d`, `12h`.
+
+    Raises:
+        ValueError: It is none of these, or lies in the future.
+    """
+    now = now or datetime.now(UTC)
+    span = re.fullmatch(r"(\d{1,5})([dh])", text)
+    if span:
+        number = int(span[1])
+        try:
+            since = now - (timedelta(days=number) if span[2] == "d" else timedelta(hours=number))
+        except OverflowError as error:
+            raise ValueError("lies before all time") from error
+    else:
+        since = datetime.fromisoformat(text)
+        since = since if since.tzinfo else since.replace(tzinfo=UTC)
+    if since > now:
+        raise ValueError("lies in the future")
+    return since
