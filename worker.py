@@ -15,14 +15,17 @@ import uvloop
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
-from activities.access import AccessActivities
+from activities.access import Access, AccessActivities
 from activities.interceptor import ErrorTranslator
 from activities.mails import MailActivities, Mails
+from activities.messages import MessageActivities, Messages
 from activities.orders import OrderActivities
+from activities.outbox import OutboxActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
 from activities.services import ServiceActivities
 from activities.shipments import ShipmentActivities
 from activities.stock_queue import StockActivities, StockQueue
+from adapters.app_webhook import AppWebhook
 from adapters.carriers import open_carrier
 from adapters.service_webhook import WebhookService
 from adapters.smtp_mailer import SmtpMailer
@@ -40,9 +43,11 @@ from logs import log_to_stderr
 from settings import ReceiptSender, Settings, load
 from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
+from workflows.deliver_message import DeliverMessage
 from workflows.fulfill_checkout import FulfillCheckout
 from workflows.fulfillment.kind import KindContext
 from workflows.fulfillment.registry import activities_of_kinds
+from workflows.outbox import WorkflowOutbox
 from workflows.reconcile import ReconcileCheckouts
 from workflows.schedule import ensure_schedule
 from workflows.send_email import SendEmail
@@ -106,17 +111,25 @@ async def assembled_worker(
             settings.stripe_connect_accounts,
             livemode=settings.livemode,
         )
+        outbox = WorkflowOutbox(client, settings.temporal_task_queue)
+        messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
+        app = await stack.enter_async_context(
+            AppWebhook(
+                settings.app_webhook_url,
+                [secret.get_secret_value() for secret in settings.app_webhook_secrets],
+            )
+        )
         await _wait_for_schema(database)
         yield Worker(
             client,
             task_queue=settings.temporal_task_queue,
-            workflows=[FulfillCheckout, ReconcileCheckouts, SendEmail],
+            workflows=[FulfillCheckout, ReconcileCheckouts, SendEmail, DeliverMessage],
             activities=[
                 orders.sync_order,
                 orders.record_step,
                 orders.refresh_order,
                 orders.close_order,
-                AccessActivities(database).grant_access,
+                AccessActivities(Access(database, messages)).grant_access,
                 shipments.book_shipment,
                 shipments.abandon_shipment,
                 shipments.reserve_stock,
@@ -132,6 +145,8 @@ async def assembled_worker(
                 reconciliation.resume_orders,
                 reconciliation.end_sweep,
                 StockActivities(database, queue).keep_stock,
+                MessageActivities(database, app).deliver_message,
+                OutboxActivities(database, outbox).send_unsent,
                 *activities_of_kinds(KindContext(database)),
             ],
             interceptors=[ErrorTranslator()],

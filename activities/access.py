@@ -1,13 +1,16 @@
 """Access: entitlements to what a merchant offers online."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from temporalio import activity
 
+from activities.messages import Messages
+from database.audit import record_act
 from database.engine import Database
-from database.entitlements import grant
+from database.entitlements import grant, read_entitlement, revoke
 from database.orders import claim_line, mark_fulfillment
-from domain.entitlements import Renewal
+from domain.entitlements import Entitlement, Renewal
 from domain.ids import FulfillmentRef
+from domain.messages import MessageType
 from domain.orders import Deliverable, DeliverableType, FulfillmentState
 
 
@@ -26,23 +29,25 @@ class GrantAccessInput(BaseModel):
     renewal: Renewal = Renewal.EXTEND
 
 
-class AccessActivities:
-    """Activities on entitlements.
+class Access:
+    """Grants and revokes entitlements, and tells the merchant's application.
 
     Args:
         database: Where entitlements are recorded.
+        messages: Tells the application.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, messages: Messages) -> None:
         self._database = database
+        self._messages = messages
 
-    @activity.defn
-    async def grant_access(self, request: GrantAccessInput) -> None:
+    async def grant(self, request: GrantAccessInput) -> None:
         """Writes the entitlement and marks its fulfillment, both or neither."""
         ref = request.fulfillment
+        message = None
         async with self._database.transaction() as connection:
             line = await claim_line(connection, ref)
-            granted, _ = await grant(
+            entitlement, is_new = await grant(
                 connection,
                 ref,
                 feature=request.feature,
@@ -51,7 +56,78 @@ class AccessActivities:
                 duration=request.duration,
                 renewal=request.renewal,
             )
+            if is_new:
+                message = await self._messages.record(
+                    connection,
+                    MessageType.ENTITLEMENT_GRANTED,
+                    _told(entitlement),
+                    ref.session_id,
+                )
             link = Deliverable(
-                type=DeliverableType.LINK, value=granted.url, expires_at=granted.expires_at
+                type=DeliverableType.LINK, value=entitlement.url, expires_at=entitlement.expires_at
             )
             await mark_fulfillment(connection, ref, FulfillmentState.FULFILLED, delivered=[link])
+        await self._messages.send(message)
+
+    async def revoke(self, entitlement_id: str, *, by: str, because: str) -> Entitlement | None:
+        """Ends an entitlement now; once revoked it stays as it is.
+
+        Args:
+            entitlement_id: Which one.
+            by: Who wants it: an operator, or `stripe` for a refund or a dispute.
+            because: Why; no personal data.
+
+        Returns:
+            The entitlement as it is now; None when there is no such one.
+        """
+        async with self._database.transaction() as connection:
+            revoked = await revoke(connection, entitlement_id, because)
+            if revoked is None:
+                return await read_entitlement(connection, entitlement_id)
+            await record_act(
+                connection,
+                revoked.session_id,
+                act="entitlement_revoked",
+                by=by,
+                detail=f"{revoked.id}: {because}",
+            )
+            message = await self._messages.record(
+                connection,
+                MessageType.ENTITLEMENT_REVOKED,
+                _told(revoked),
+                revoked.session_id,
+            )
+        await self._messages.send(message)
+        return revoked
+
+
+def _told(entitlement: Entitlement) -> dict[str, JsonValue]:
+    """What the application hears of an entitlement.
+
+    Erasure of personal data finds the address at `customer.email`.
+    """
+    told: dict[str, JsonValue] = entitlement.model_dump(
+        mode="json", exclude={"customer_id", "customer_email", "client_reference_id"}
+    )
+    customer: dict[str, JsonValue] = {
+        "id": entitlement.customer_id,
+        "client_reference_id": entitlement.client_reference_id,
+        "email": entitlement.customer_email,
+    }
+    return {**told, "customer": customer}
+
+
+class AccessActivities:
+    """Activities on entitlements.
+
+    Args:
+        access: Grants them.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    @activity.defn
+    async def grant_access(self, request: GrantAccessInput) -> None:
+        """Grants what a fulfillment brings; a second time changes nothing."""
+        await self._access.grant(request)

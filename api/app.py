@@ -17,16 +17,30 @@ from fastapi_offline import FastAPIOffline
 from pydantic import SecretStr
 from starlette.requests import Request
 
+from activities.access import Access
+from activities.messages import Messages
 from adapters import standard_webhooks
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_storefront import StripeStorefront
 from adapters.stripe_webhook import verify_event
-from api import answers, callbacks, emails, health, landing, orders, storefront, webhook
+from api import (
+    answers,
+    callbacks,
+    emails,
+    entitlements,
+    health,
+    landing,
+    messages,
+    orders,
+    storefront,
+    webhook,
+)
 from api.events import handled_events
 from api.services import Services
 from database.engine import Database
 from domain.catalog import Catalog, CatalogError
+from domain.entitlement_tokens import EntitlementTokens
 from domain.errors import TransientError
 from domain.events import StripeEvent
 from domain.links import Links
@@ -34,6 +48,7 @@ from logs import log_to_stderr
 from settings import Settings, load, require_webhook_secrets
 from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
+from workflows.outbox import WorkflowOutbox
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     require_webhook_secrets(settings)
     configured = settings
     catalog = _read_catalog(settings)
+    signing_secrets = [secret.get_secret_value() for secret in settings.signing_secrets]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -58,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 configured.stripe_api_key.get_secret_value(), api_base=configured.stripe_api_base
             ) as stripe,
         ):
+            outbox = WorkflowOutbox(client, configured.temporal_task_queue)
             app.state.services = Services(
                 database=database,
                 sessions=StripeCheckout(stripe),
@@ -66,11 +83,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 verify_event=_verifier(configured),
                 verify_callback=_standard_verifier(configured.app_webhook_secrets),
                 verify_mail_event=_standard_verifier(configured.mail_webhook_secrets),
+                access=Access(database, Messages(outbox, wanted=bool(configured.app_webhook_url))),
+                entitlement_tokens=EntitlementTokens(configured.public_url, signing_secrets),
+                app_token=configured.app_token.get_secret_value() if configured.app_token else None,
+                outbox=outbox,
                 catalog=catalog,
-                links=Links(
-                    configured.public_url,
-                    [secret.get_secret_value() for secret in configured.signing_secrets],
-                ),
+                links=Links(configured.public_url, signing_secrets),
                 public_url=configured.public_url,
                 livemode=configured.livemode,
                 operator_token=configured.operator_token.get_secret_value(),
@@ -86,7 +104,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for part in (webhook, landing, answers, storefront, orders, emails, callbacks, health):
+    for part in (
+        webhook,
+        landing,
+        answers,
+        storefront,
+        orders,
+        emails,
+        entitlements,
+        messages,
+        callbacks,
+        health,
+    ):
         app.include_router(part.router)
     if configured.mail_webhook_secrets:
         app.include_router(emails.webhook_router)

@@ -6,14 +6,17 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from activities.access import Access
 from activities.ports import CheckoutSessions
 from database.engine import Database
 from domain.catalog import Catalog
+from domain.entitlement_tokens import EntitlementTokens
 from domain.events import StripeEvent
 from domain.ids import ALL_ACCOUNTS
 from domain.links import Links
 from domain.storefront import Checkouts
 from workflows.client import Fulfillments
+from workflows.outbox import WorkflowOutbox
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Services:
         verify_callback: Verifies what the merchant's own service calls back with, by its headers;
             raises `InvalidWebhookError`.
         verify_mail_event: As `verify_callback`, for what the mail provider tells.
+        access: Revokes entitlements.
+        entitlement_tokens: Signs the answers to entitlement checks.
+        app_token: The bearer token of the merchant's application; None where there is none.
+        outbox: Has messages to the merchant's application delivered again.
         catalog: What `POST /checkout` sells.
         links: Makes and reads the links that customers get.
         public_url: Where customers reach this service.
@@ -41,6 +48,10 @@ class Services:
     verify_event: Callable[[bytes, str | None], StripeEvent]
     verify_callback: Callable[[bytes, Mapping[str, str]], None]
     verify_mail_event: Callable[[bytes, Mapping[str, str]], None]
+    access: Access
+    entitlement_tokens: EntitlementTokens
+    app_token: str | None
+    outbox: WorkflowOutbox
     catalog: Catalog
     links: Links
     public_url: str

@@ -7,13 +7,16 @@ from uuid import uuid4
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    Row,
     Select,
     Text,
     and_,
     bindparam,
     cast,
     func,
+    or_,
     select,
+    update,
 )
 from sqlalchemy.dialects.postgresql import INTERVAL, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,7 +24,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from database.keys import SESSION, is_fulfillment, naming, naming_columns
 from database.tables import CUSTOMER_OF_ENTITLEMENT, entitlements, orders
-from domain.entitlements import Entitlement, Renewal
+from domain.entitlements import CustomerKey, CustomerName, Entitlement, Renewal
 from domain.ids import FulfillmentRef
 
 _FEATURE = bindparam("new_feature", type_=Text)
@@ -71,6 +74,19 @@ def _granting(starts_at: ColumnElement[datetime]) -> ReturningInsert[Any]:
 
 _ADD = _granting(func.now())
 _EXTEND = _granting(func.coalesce(_END_OF_RUNNING, func.now()))
+_CUSTOMER = bindparam("ref_customer", type_=Text)
+_IS_CUSTOMER = {
+    CustomerName.CUSTOMER: entitlements.c.customer_id == _CUSTOMER,
+    CustomerName.CLIENT_REFERENCE_ID: entitlements.c.client_reference_id == _CUSTOMER,
+    CustomerName.EMAIL: func.lower(entitlements.c.customer_email) == func.lower(_CUSTOMER),
+}
+_READ = select(entitlements).where(entitlements.c.id == bindparam("ref_id"))
+_REVOKE = (
+    update(entitlements)
+    .where(entitlements.c.id == bindparam("ref_id"), entitlements.c.revoked_at.is_(None))
+    .values(revoked_at=func.now(), revoked_because=bindparam("new_because"))
+    .returning(entitlements)
+)
 _READ_GRANTED = select(entitlements).where(is_fulfillment(entitlements))
 
 
@@ -117,3 +133,46 @@ async def grant(
     granted = (await connection.execute(_EXTEND if extends else _ADD, values)).one_or_none()
     row = granted or (await connection.execute(_READ_GRANTED, naming(ref))).one()
     return Entitlement.model_validate(row, from_attributes=True), granted is not None
+
+
+def _entitlement(row: Row[Any] | None) -> Entitlement | None:
+    return None if row is None else Entitlement.model_validate(row, from_attributes=True)
+
+
+async def read_entitlement(connection: AsyncConnection, entitlement_id: str) -> Entitlement | None:
+    """One entitlement, or None when there is none."""
+    return _entitlement((await connection.execute(_READ, {"ref_id": entitlement_id})).one_or_none())
+
+
+async def revoke(
+    connection: AsyncConnection, entitlement_id: str, because: str
+) -> Entitlement | None:
+    """Ends an entitlement; None when there is none, or it was revoked before."""
+    values = {"ref_id": entitlement_id, "new_because": because}
+    return _entitlement((await connection.execute(_REVOKE, values)).one_or_none())
+
+
+async def read_active(
+    connection: AsyncConnection, customer: CustomerKey, feature: str | None
+) -> tuple[Entitlement, ...]:
+    """What a customer may use now, by feature, the earlier one first.
+
+    Args:
+        connection: Within whose transaction.
+        customer: Whose.
+        feature: Only this one; None for all.
+    """
+    active = (
+        select(entitlements)
+        .where(
+            _IS_CUSTOMER[customer.name],
+            entitlements.c.revoked_at.is_(None),
+            entitlements.c.starts_at <= func.now(),
+            or_(entitlements.c.expires_at.is_(None), entitlements.c.expires_at > func.now()),
+        )
+        .order_by(entitlements.c.feature, entitlements.c.starts_at, entitlements.c.id)
+    )
+    if feature is not None:
+        active = active.where(entitlements.c.feature == feature)
+    rows = await connection.execute(active, {_CUSTOMER.key: customer.value})
+    return tuple(Entitlement.model_validate(row, from_attributes=True) for row in rows)

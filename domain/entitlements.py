@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-_NUMBER = "[1-9][0-9]{0,3}"
+_NUMBER = "[1-9][0-9]{0,2}"
 _DURATION = re.compile(f"P(?=.)({_NUMBER}Y)?({_NUMBER}M)?({_NUMBER}W)?({_NUMBER}D)?")
 
 
@@ -17,6 +17,25 @@ class Renewal(StrEnum):
     """What it brings begins when that ends."""
     ADD = "add"
     """What it brings begins at once, beside it."""
+
+
+class CustomerName(StrEnum):
+    """By what a customer is known."""
+
+    CUSTOMER = "customer"
+    """Their ID at Stripe, cus_…"""
+    CLIENT_REFERENCE_ID = "client_reference_id"
+    """What the merchant calls them in their Checkout Sessions."""
+    EMAIL = "email"
+
+
+class CustomerKey(BaseModel):
+    """Names one customer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: CustomerName
+    value: str
 
 
 class Entitlement(BaseModel):

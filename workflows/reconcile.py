@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.outbox import OutboxActivities
     from activities.reconciliation import (
         Feed,
         ReconciliationActivities,
@@ -44,6 +45,7 @@ class SweepReport(BaseModel):
         stranded: Open orders whose workflow was ended: reset it, or skip its steps.
         expired: How many reservations of stock ended, because their time was over.
         woken: How many shipments were told that stock has come.
+        sent: How much of what is to be sent nobody was sending.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +59,7 @@ class SweepReport(BaseModel):
     stranded: tuple[str, ...] = ()
     expired: int = 0
     woken: int = 0
+    sent: int = 0
 
 
 @workflow.defn(name=WORKFLOW)
@@ -76,6 +79,8 @@ class ReconcileCheckouts:
         await self._resume()
         if workflow.patched("keep-stock"):
             await self._keep_stock()
+        if workflow.patched("send-unsent"):
+            await self._send_unsent()
         plan = await workflow.execute_activity_method(
             ReconciliationActivities.begin_sweep,
             start_to_close_timeout=options.SWEEP.timeout,
@@ -147,6 +152,15 @@ class ReconcileCheckouts:
         )
         self._add(expired=kept.expired, woken=kept.woken)
 
+    async def _send_unsent(self) -> None:
+        sent = await workflow.execute_activity_method(
+            OutboxActivities.send_unsent,
+            start_to_close_timeout=options.SWEEP.timeout,
+            schedule_to_close_timeout=options.SWEEP.give_up_after,
+            retry_policy=options.RETRY,
+        )
+        self._add(sent=sent)
+
     def _add(
         self,
         *,
@@ -158,6 +172,7 @@ class ReconcileCheckouts:
         stranded: tuple[str, ...] = (),
         expired: int = 0,
         woken: int = 0,
+        sent: int = 0,
     ) -> None:
         report = self._report
         counts = Counter(report.counts) + Counter((done or {}).values())
@@ -171,6 +186,7 @@ class ReconcileCheckouts:
             stranded=(report.stranded + stranded)[:_MOST_NAMED],
             expired=report.expired + expired,
             woken=report.woken + woken,
+            sent=report.sent + sent,
         )
         workflow.set_current_details(_details(self._report))
 
@@ -183,6 +199,7 @@ def _details(report: SweepReport) -> str:
     lines = [
         f"{report.seen} entries compared, {report.open_orders} open orders looked at",
         f"{report.expired} reservations expired, {report.woken} shipments told of their stock",
+        f"{report.sent} messages and mails that nobody was sending",
         *(f"- {count} to {action}" for action, count in report.counts.items()),
         *(f"- `{session}`: {action}" for session, action in report.done.items()),
         *(f"- `{what}` **failed**: {why}" for what, why in report.failed.items()),
