@@ -21,6 +21,7 @@ from activities.mails import MailActivities, Mails
 from activities.messages import MessageActivities, Messages
 from activities.orders import OrderActivities
 from activities.outbox import OutboxActivities
+from activities.parcels import ParcelActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
 from activities.services import ServiceActivities
 from activities.shipments import ShipmentActivities
@@ -48,6 +49,7 @@ from workflows.fulfill_checkout import FulfillCheckout
 from workflows.fulfillment.kind import KindContext
 from workflows.fulfillment.registry import activities_of_kinds
 from workflows.outbox import WorkflowOutbox
+from workflows.parcel_news import MailParcelNews
 from workflows.reconcile import ReconcileCheckouts
 from workflows.schedule import ensure_schedule
 from workflows.send_email import SendEmail
@@ -98,9 +100,8 @@ async def assembled_worker(
         fulfillments = Fulfillments(client, settings.temporal_task_queue)
         queue = StockQueue(database, fulfillments)
         shipments = ShipmentActivities(database, carrier, catalog, queue)
-        mails = MailActivities(
-            _mails(settings, database), sends_receipts=settings.receipts is ReceiptSender.SERVICE
-        )
+        sender = _mails(settings, database)
+        mails = MailActivities(sender, sends_receipts=settings.receipts is ReceiptSender.SERVICE)
         service = await stack.enter_async_context(
             WebhookService([each.get_secret_value() for each in settings.app_webhook_secrets])
         )
@@ -123,7 +124,13 @@ async def assembled_worker(
         yield Worker(
             client,
             task_queue=settings.temporal_task_queue,
-            workflows=[FulfillCheckout, ReconcileCheckouts, SendEmail, DeliverMessage],
+            workflows=[
+                FulfillCheckout,
+                ReconcileCheckouts,
+                SendEmail,
+                DeliverMessage,
+                MailParcelNews,
+            ],
             activities=[
                 orders.sync_order,
                 orders.record_step,
@@ -147,6 +154,7 @@ async def assembled_worker(
                 StockActivities(database, queue).keep_stock,
                 MessageActivities(database, app).deliver_message,
                 OutboxActivities(database, outbox).send_unsent,
+                ParcelActivities(database, sender).mail_parcel_news,
                 *activities_of_kinds(KindContext(database)),
             ],
             interceptors=[ErrorTranslator()],

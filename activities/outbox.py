@@ -7,13 +7,14 @@ from temporalio import activity
 from activities.ports import Outbox
 from database.engine import Database
 from database.messages import read_unsent
+from database.tracking import read_untold
 
 QUIET = timedelta(minutes=5)
-"""A new message is tried at once, unless Temporal did not accept it then."""
+"""What is new is tried at once, unless Temporal did not accept it then."""
 UNTRIED = timedelta(hours=30)
 """Longer than it takes from one try of a message to the next."""
 MOST_SENT = 1_000
-"""Messages that are started at once; those behind them are found by the next sweep."""
+"""Of each kind, how many are started at once; those behind them are found by the next sweep."""
 
 
 class OutboxActivities:
@@ -37,6 +38,9 @@ class OutboxActivities:
         """
         async with self._database.transaction() as connection:
             messages = await read_unsent(connection, QUIET, UNTRIED, MOST_SENT)
+            parcels = await read_untold(connection, QUIET, MOST_SENT)
         for message_id in messages:
             await self._outbox.send_message(message_id)
-        return len(messages)
+        for reference in parcels:
+            await self._outbox.send_parcel_mails(reference)
+        return len(messages) + len(parcels)

@@ -1,11 +1,13 @@
 """Which adapter speaks for which carrier."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
+from adapters import carrier_webhook, easypost_webhook
 from adapters.easypost_carrier import EasyPostCarrier
 from adapters.http_carrier import HttpCarrier
-from domain.shipping import CarrierChoice
+from domain.shipping import CarrierChoice, TrackingUpdate
 
 
 @asynccontextmanager
@@ -26,3 +28,17 @@ async def open_carrier(
         case CarrierChoice.EASYPOST:
             async with EasyPostCarrier(api_key or "", url) as easypost:
                 yield easypost
+
+
+def tracking_reader(
+    choice: CarrierChoice, secrets: Sequence[str]
+) -> Callable[[bytes, Mapping[str, str]], TrackingUpdate | None]:
+    """What verifies and reads the callbacks of the carrier that was chosen.
+
+    It takes body and headers, and raises `InvalidWebhookError`.
+    """
+    read = {
+        CarrierChoice.HTTP: carrier_webhook.read_tracking,
+        CarrierChoice.EASYPOST: easypost_webhook.read_tracking,
+    }[choice]
+    return partial(read, secrets=secrets)

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from activities.access import Access
 from activities.messages import Messages
 from adapters import standard_webhooks
+from adapters.carriers import tracking_reader
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_storefront import StripeStorefront
@@ -27,6 +28,7 @@ from adapters.stripe_webhook import verify_event
 from api import (
     answers,
     callbacks,
+    carrier,
     emails,
     entitlements,
     health,
@@ -83,6 +85,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 verify_event=_verifier(configured),
                 verify_callback=_standard_verifier(configured.app_webhook_secrets),
                 verify_mail_event=_standard_verifier(configured.mail_webhook_secrets),
+                read_tracking=tracking_reader(
+                    configured.carrier,
+                    [secret.get_secret_value() for secret in configured.carrier_webhook_secrets],
+                ),
                 access=Access(database, Messages(outbox, wanted=bool(configured.app_webhook_url))),
                 entitlement_tokens=EntitlementTokens(configured.public_url, signing_secrets),
                 app_token=configured.app_token.get_secret_value() if configured.app_token else None,
@@ -117,6 +123,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health,
     ):
         app.include_router(part.router)
+    if configured.carrier_webhook_secrets:
+        app.include_router(carrier.router)
     if configured.mail_webhook_secrets:
         app.include_router(emails.webhook_router)
     if configured.catalog_file is not None:

@@ -14,6 +14,7 @@ from domain.entitlement_tokens import EntitlementTokens
 from domain.events import StripeEvent
 from domain.ids import ALL_ACCOUNTS
 from domain.links import Links
+from domain.shipping import TrackingUpdate
 from domain.storefront import Checkouts
 from workflows.client import Fulfillments
 from workflows.outbox import WorkflowOutbox
@@ -29,10 +30,12 @@ class Services:
         verify_callback: Verifies what the merchant's own service calls back with, by its headers;
             raises `InvalidWebhookError`.
         verify_mail_event: As `verify_callback`, for what the mail provider tells.
+        read_tracking: Verifies and reads what the carrier tells; None of what we need not know;
+            raises `InvalidWebhookError`.
         access: Revokes entitlements.
         entitlement_tokens: Signs the answers to entitlement checks.
         app_token: The bearer token of the merchant's application; None where there is none.
-        outbox: Has messages to the merchant's application delivered again.
+        outbox: Has sent what is recorded as to be sent.
         catalog: What `POST /checkout` sells.
         links: Makes and reads the links that customers get.
         public_url: Where customers reach this service.
@@ -48,6 +51,7 @@ class Services:
     verify_event: Callable[[bytes, str | None], StripeEvent]
     verify_callback: Callable[[bytes, Mapping[str, str]], None]
     verify_mail_event: Callable[[bytes, Mapping[str, str]], None]
+    read_tracking: Callable[[bytes, Mapping[str, str]], TrackingUpdate | None]
     access: Access
     entitlement_tokens: EntitlementTokens
     app_token: str | None

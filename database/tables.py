@@ -305,11 +305,23 @@ tracking_events = Table(
     "tracking_events",
     metadata,
     Column("id", Text, primary_key=True, comment="the carrier's own"),
-    Column("reference", Text, ForeignKey(parcels.c.reference), nullable=False, index=True),
+    Column(
+        "reference",
+        Text,
+        ForeignKey(parcels.c.reference, ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
     Column("status", Text, nullable=False),
     Column("message", Text),
     Column("at", DateTime(timezone=True), nullable=False),
+    Column("told_at", DateTime(timezone=True), comment="null until the customer was told, if need"),
     _created_at(),
+)
+Index(
+    "ix_tracking_events_untold",
+    tracking_events.c.created_at,
+    postgresql_where=tracking_events.c.told_at.is_(None),
 )
 
 skus = Table(

@@ -131,6 +131,8 @@ class TrackingUpdate(_Value):
 
     event_id: str
     """The carrier's own; the same one may come again."""
+    reference: str | None = None
+    """What we called the parcel, where the carrier says."""
     carrier_shipment_id: str | None = None
     tracking_number: str | None = None
     status: ParcelStatus

@@ -1,23 +1,16 @@
 """Starts the workflows that send what is recorded as to be sent."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 
 from workflows.client import ACCEPT_TIMEOUT, accepted
 from workflows.deliver_message import REDELIVERY_SIGNAL, DeliverMessageRequest
 from workflows.deliver_message import WORKFLOW as DELIVER_MESSAGE
+from workflows.parcel_news import NEWS_SIGNAL, MailParcelNewsRequest
+from workflows.parcel_news import WORKFLOW as MAIL_PARCEL_NEWS
 
-MAIL_PARCEL_NEWS = "MailParcelNews"
 _ID_PREFIX = {DELIVER_MESSAGE: "message", MAIL_PARCEL_NEWS: "parcel"}
-
-
-class MailParcelNewsRequest(BaseModel):
-    """Which parcel, by its reference."""
-
-    model_config = ConfigDict(frozen=True)
-
-    reference: str
 
 
 class WorkflowOutbox:
@@ -47,7 +40,8 @@ class WorkflowOutbox:
 
     async def send_parcel_mails(self, reference: str) -> None:
         """See `activities.ports.Outbox`."""
-        await self._start(MAIL_PARCEL_NEWS, reference, MailParcelNewsRequest(reference=reference))
+        request = MailParcelNewsRequest(reference=reference)
+        await self._start(MAIL_PARCEL_NEWS, reference, request, signal=NEWS_SIGNAL)
 
     async def _start(
         self, workflow: str, sent: str, request: BaseModel, signal: str | None = None

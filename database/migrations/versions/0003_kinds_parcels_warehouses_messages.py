@@ -301,18 +301,34 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
+            "told_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="null until the customer was told, if need",
+        ),
+        sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
         ),
         sa.ForeignKeyConstraint(
-            ["reference"], ["parcels.reference"], name=op.f("fk_tracking_events_reference_parcels")
+            ["reference"],
+            ["parcels.reference"],
+            name=op.f("fk_tracking_events_reference_parcels"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tracking_events")),
     )
     op.create_index(
         op.f("ix_tracking_events_reference"), "tracking_events", ["reference"], unique=False
+    )
+    op.create_index(
+        "ix_tracking_events_untold",
+        "tracking_events",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("told_at IS NULL"),
     )
     op.add_column(
         "emails",
