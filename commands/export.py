@@ -143,7 +143,8 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"{error.filename}: {error.strerror}")
     if arguments.out is not None:
-        Console(stderr=True).print(f"{count} {arguments.what} in {arguments.out}")
+        answer = Console(stderr=True, soft_wrap=True, markup=False)
+        answer.print(f"{count} {arguments.what} in {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from database.erasure import PERSONAL
 from database.keys import SAME_LINE, SESSION, is_fulfillment, naming
 from database.questions import is_address_given
 from database.reservations import release
@@ -54,6 +55,7 @@ from domain.orders import (
 
 _SETTLING = (PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED)
 
+_IS_ERASED = select(orders.c.erased_at.is_not(None)).where(orders.c.session_id == SESSION)
 _INSERT_ORDER = insert(orders).on_conflict_do_nothing().returning(orders.c.session_id)
 
 
@@ -114,6 +116,9 @@ async def save_checkout(
     if inserted is None:
         current = await lock_order(connection, session.id)
         state = next_state(current, payment, foreign=foreign)
+        if await connection.scalar(_IS_ERASED, {SESSION.key: session.id}):
+            # What was erased does not come back from Stripe.
+            values = {name: value for name, value in values.items() if name not in PERSONAL}
         if current is OrderState.UNKNOWN_SESSION:
             values |= {"error": None, "error_step": None}
         if await is_address_given(connection, session.id):
