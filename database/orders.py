@@ -116,12 +116,12 @@ async def save_checkout(
     if inserted is None:
         current = await lock_order(connection, session.id)
         state = next_state(current, payment, foreign=foreign)
+        if current is OrderState.UNKNOWN_SESSION:
+            values |= {"error": None, "error_step": None}
         if await connection.scalar(_IS_ERASED, {SESSION.key: session.id}):
             # What was erased does not come back from Stripe.
             values = {name: value for name, value in values.items() if name not in PERSONAL}
-        if current is OrderState.UNKNOWN_SESSION:
-            values |= {"error": None, "error_step": None}
-        if await is_address_given(connection, session.id):
+        elif await is_address_given(connection, session.id):
             # Where it goes is the customer's latest word, not what Checkout once heard.
             del values["shipping_address"], values["collected"]
         closed = func.coalesce(orders.c.closed_at, func.now()) if state in CLOSED_STATES else None
