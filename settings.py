@@ -28,6 +28,7 @@ MIN_SIGNING_SECRET_LENGTH = 32
 MIN_STANDARD_WEBHOOKS_KEY = 24
 MAX_STANDARD_WEBHOOKS_KEY = 64
 """Bytes; source: the Standard Webhooks specification, "Signature scheme"."""
+STANDARD_WEBHOOKS_FORM = "each secret is whsec_ and 24 to 64 bytes in base64"
 _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{16,}")
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 
@@ -88,7 +89,8 @@ class Settings(DatabaseSettings):
     carrier_api_key: SecretStr | None = None
     """What the carrier asks of us: a bearer token, or EasyPost's API key."""
     carrier_webhook_secrets: _Secrets = ()
-    """What its tracking callbacks are signed with, comma-separated."""
+    """What its tracking callbacks are signed with, comma-separated: whsec_… with CARRIER=http, as
+    set there with CARRIER=easypost. Without one there is no address for callbacks."""
     downloads_folder: Path | None = None
     """Where the files of the kind `download` are; the worker and the API both read it."""
     app_webhook_url: str = ""
@@ -154,13 +156,8 @@ class Settings(DatabaseSettings):
     @field_validator("app_webhook_secrets", "mail_webhook_secrets")
     @classmethod
     def _check_standard_webhooks(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        for secret in value:
-            try:
-                key = b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
-            except ValueError:
-                key = b""
-            if not MIN_STANDARD_WEBHOOKS_KEY <= len(key) <= MAX_STANDARD_WEBHOOKS_KEY:
-                raise ValueError("each secret is whsec_ and 24 to 64 bytes in base64")
+        if not all(_is_standard_webhooks(secret) for secret in value):
+            raise ValueError(STANDARD_WEBHOOKS_FORM)
         return value
 
     @field_validator("signing_secrets")
@@ -240,6 +237,10 @@ class Settings(DatabaseSettings):
     def _check_pairs(self) -> Self:
         if self.carrier is CarrierChoice.HTTP and not self.carrier_url:
             raise ValueError("CARRIER_URL: missing")
+        if self.carrier is CarrierChoice.HTTP and not all(
+            _is_standard_webhooks(secret) for secret in self.carrier_webhook_secrets
+        ):
+            raise ValueError(f"CARRIER_WEBHOOK_SECRETS: {STANDARD_WEBHOOKS_FORM}")
         if self.carrier is CarrierChoice.EASYPOST and self.carrier_api_key is None:
             raise ValueError("CARRIER_API_KEY: missing; CARRIER=easypost needs it")
         if self.app_webhook_url and not self.app_webhook_secrets:
@@ -291,8 +292,9 @@ class LocalSettings(_EnvironmentSettings):
     smtp_url: str = ""
     """Empty: the local mail inbox is started and used."""
     mail_from: str = "Local Shop <shop@localhost.example>"
+    carrier: CarrierChoice = CarrierChoice.HTTP
     carrier_url: str = ""
-    """Empty: the local carrier is started and used."""
+    """Empty: the local carrier is started and used, unless another carrier was chosen."""
     public_url: str = ""
     operator_token: str = ""
     signing_secrets: str = ""
@@ -305,6 +307,14 @@ class LocalSettings(_EnvironmentSettings):
 
 
 _S = TypeVar("_S", bound=_EnvironmentSettings)
+
+
+def _is_standard_webhooks(secret: SecretStr) -> bool:
+    try:
+        key = b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return MIN_STANDARD_WEBHOOKS_KEY <= len(key) <= MAX_STANDARD_WEBHOOKS_KEY
 
 
 def _has_good_port(parts: SplitResult) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from domain.shipping import CarrierChoice
 from local.kept_secret import kept_secret, kept_webhook_secret
 from local.ports import LOCALHOST
 from local.postgres import Cluster
@@ -61,6 +62,7 @@ def draw(settings: LocalSettings) -> Blueprint:
         "DATABASE_URL": settings.database_url,
         "TEMPORAL_ADDRESS": settings.temporal_address,
         "TEMPORAL_NAMESPACE": settings.temporal_namespace,
+        "CARRIER": settings.carrier,
         "CARRIER_URL": settings.carrier_url,
         "SMTP_URL": settings.smtp_url,
         "MAIL_FROM": settings.mail_from,
@@ -83,7 +85,7 @@ def draw(settings: LocalSettings) -> Blueprint:
         stock.append(("stock", "-m", "commands.stock", "set", *SAMPLE_STOCK, "--if-missing"))
     if not settings.smtp_url:
         outside.append(_inbox(plan, settings))
-    if not settings.carrier_url:
+    if settings.carrier is CarrierChoice.HTTP and not settings.carrier_url:
         outside.append(_carrier(plan, settings))
     if not settings.temporal_address:
         outside.append(_temporal(plan, settings))
@@ -122,8 +124,14 @@ def _carrier(plan: Blueprint, settings: LocalSettings) -> Part:
     url = f"http://{LOCALHOST}:{port}"
     plan.ports["CARRIER_PORT"] = port
     plan.environment["CARRIER_URL"] = plan.urls["Carrier"] = url
-    arguments = ("--port", str(port), "--file", str(plan.folder / "carrier.db"))
-    return _python("carrier", "-m", "local.carrier", *arguments, health_url=f"{url}/healthz")
+    secret = plan.environment["CARRIER_WEBHOOK_SECRETS"].split(",")[0].strip()
+    return _python(
+        *("carrier", "-m", "local.carrier", "--port", str(port)),
+        *("--file", str(plan.folder / "carrier.db")),
+        *("--callback-url", f"http://{LOCALHOST}:{settings.port}/carrier/webhook"),
+        *("--callback-secret", secret),
+        health_url=f"{url}/healthz",
+    )
 
 
 def _merchant(plan: Blueprint, settings: LocalSettings) -> Part:

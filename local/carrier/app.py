@@ -7,14 +7,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from local.carrier.courier import Callbacks, Courier, courier
 from local.carrier.depot import (
     CARRIER_NAME,
     SERVICES,
     CarrierRefusalError,
     Depot,
+    Scan,
+    Shipment,
     ShipmentRequest,
+    Status,
 )
 from local.faults import Faults
 from local.web import pages
@@ -39,7 +43,13 @@ def _faults(request: Request) -> CarrierFaults:
     return faults
 
 
+def _courier(request: Request) -> Courier | None:
+    courier: Courier | None = request.app.state.courier
+    return courier
+
+
 TheDepot = Annotated[Depot, Depends(_depot)]
+TheCourier = Annotated[Courier | None, Depends(_courier)]
 TheFaults = Annotated[CarrierFaults, Depends(_faults)]
 
 
@@ -81,6 +91,25 @@ async def look_up(
     return {"shipments": [shipment.record(base) for shipment in depot.shipments(reference)]}
 
 
+@router.post("/shipments/{shipment_id}/advance")
+async def advance(
+    shipment_id: str, depot: TheDepot, courier: TheCourier, status: Status | None = None
+) -> Scan:
+    """Moves a parcel by hand, and tells the sender at once."""
+    return await _move(depot.by_id(shipment_id), status, depot, courier)
+
+
+async def _move(
+    shipment: Shipment | None, status: Status | None, depot: Depot, courier: Courier | None
+) -> Scan:
+    if shipment is None:
+        raise CarrierRefusalError(404, "unknown_shipment", "there is no such parcel")
+    scan = depot.scan(shipment, status)
+    if courier is not None:
+        await courier.tell()
+    return scan
+
+
 @router.get("/label/{number}", response_class=HTMLResponse)
 async def label(request: Request, number: str, depot: TheDepot) -> Response:
     """What is stuck on one parcel."""
@@ -100,9 +129,21 @@ async def track(request: Request, number: str, depot: TheDepot) -> Response:
     return pages.TemplateResponse(
         request,
         "parcel.html",
-        {"shipment": shipment, "number": number},
+        {
+            "shipment": shipment,
+            "number": number,
+            "scans": depot.scans(shipment) if shipment else [],
+            "statuses": tuple(Status),
+        },
         status_code=200 if shipment else 404,
     )
+
+
+@router.post("/track/{number}")
+async def move(number: str, status: Status, depot: TheDepot, courier: TheCourier) -> Response:
+    """A button of that page: moves the parcel."""
+    await _move(depot.by_tracking_number(number), status, depot, courier)
+    return RedirectResponse(f"/track/{number}", status_code=303)
 
 
 @router.get("/", response_class=HTMLResponse)
@@ -130,16 +171,22 @@ async def healthz() -> dict[str, str]:
     return {}
 
 
-def create_app(file: Path) -> FastAPI:
-    """The carrier as a web application, with its books in the file."""
+def create_app(file: Path, callbacks: Callbacks | None = None) -> FastAPI:
+    """The carrier as a web application, with its books in the file.
+
+    Args:
+        file: Where the books are.
+        callbacks: Where the sender wants to hear of its parcels.
+    """
     depot = Depot(file)
 
     @asynccontextmanager
-    async def close_books(_: FastAPI) -> AsyncIterator[None]:
-        yield
+    async def at_work(app: FastAPI) -> AsyncIterator[None]:
+        async with courier(depot, callbacks) as app.state.courier:
+            yield
         depot.close()
 
-    app = FastAPI(title=CARRIER_NAME, lifespan=close_books)
+    app = FastAPI(title=CARRIER_NAME, lifespan=at_work)
     app.state.depot = depot
     app.state.faults = CarrierFaults()
     app.include_router(router)

@@ -1,9 +1,10 @@
-"""The carrier's books: what was booked, once per idempotency key, in an SQLite file."""
+"""The carrier's books: what was booked, once per idempotency key, and where it is, in SQLite."""
 
 import json
 import secrets
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ CREATE TABLE IF NOT EXISTS shipments (
     booked_at TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS shipments_by_reference ON shipments (reference);
+CREATE TABLE IF NOT EXISTS scans (
+    id TEXT PRIMARY KEY,
+    reference TEXT NOT NULL,
+    status TEXT NOT NULL,
+    at TEXT NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS scans_by_reference ON scans (reference);
 """
 
 
@@ -34,6 +43,27 @@ class CarrierRefusalError(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
+
+
+class Status(StrEnum):
+    """Where a parcel is, once it has left the sender."""
+
+    IN_TRANSIT = "in_transit"
+    DELIVERED = "delivered"
+    EXCEPTION = "exception"
+
+
+class Scan(BaseModel):
+    """What happened to a parcel."""
+
+    id: str
+    reference: str
+    status: Status
+    at: datetime
+
+    def told(self) -> dict[str, Any]:
+        """What the sender hears of it."""
+        return self.model_dump(mode="json", include={"reference", "status", "at"})
 
 
 class Service(BaseModel):
@@ -218,6 +248,58 @@ class Depot:
         if reference is None:
             return self._select("TRUE")
         return self._select("reference = ?", reference)
+
+    def scan(self, shipment: Shipment, status: Status | None = None) -> Scan:
+        """Notes where a parcel is.
+
+        Args:
+            shipment: Which one.
+            status: Where it is; None: where it goes next, in transit first, then delivered.
+        """
+        if status is None:
+            status = Status.DELIVERED if self.scans(shipment) else Status.IN_TRANSIT
+        scan = Scan(
+            id=f"scan_{secrets.token_hex(12)}",
+            reference=shipment.reference,
+            status=status,
+            at=datetime.now(UTC),
+        )
+        self._db.execute(
+            "INSERT INTO scans (id, reference, status, at) VALUES (?, ?, ?, ?)",
+            (scan.id, scan.reference, scan.status, scan.at.isoformat()),
+        )
+        return scan
+
+    def scans(self, shipment: Shipment) -> list[Scan]:
+        """What happened to a parcel, oldest first."""
+        rows = self._db.execute(
+            "SELECT * FROM scans WHERE reference = ? ORDER BY rowid", (shipment.reference,)
+        )
+        return [Scan(**row) for row in rows]
+
+    def under_way(self, pace_s: float) -> list[Shipment]:
+        """Parcels that were neither delivered nor lost, and not scanned for so many seconds."""
+        before = (datetime.now(UTC) - timedelta(seconds=pace_s)).isoformat()
+        return self._select(
+            "booked_at < ? AND NOT EXISTS (SELECT * FROM scans WHERE "
+            "scans.reference = shipments.reference AND (status <> ? OR at >= ?))",
+            before,
+            Status.IN_TRANSIT,
+            before,
+        )
+
+    def untold(self) -> list[Scan]:
+        """What the sender has not taken yet, oldest first."""
+        rows = self._db.execute("SELECT * FROM scans WHERE NOT told ORDER BY rowid")
+        return [Scan(**row) for row in rows]
+
+    def mark_told(self, scan: Scan) -> None:
+        """Notes that the sender has taken it."""
+        self._db.execute("UPDATE scans SET told = 1 WHERE id = ?", (scan.id,))
+
+    def by_id(self, shipment_id: str) -> Shipment | None:
+        """The shipment with this ID; None when there is none."""
+        return next(iter(self._select("id = ?", shipment_id)), None)
 
     def by_tracking_number(self, number: str) -> Shipment | None:
         """The shipment with this number; None when there is none."""

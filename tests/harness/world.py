@@ -25,6 +25,7 @@ from database.order_view import read_order
 from database.stock import read_stock, set_on_hand
 from domain.orders import Order, OrderState
 from local.carrier.app import create_app as create_carrier
+from local.carrier.courier import Callbacks
 from local.mail_inbox.app import create_app as create_inbox
 from local.ports import free_port
 from settings import Settings
@@ -44,6 +45,8 @@ API_KEY = "sk_test_TheTestsOwnKey0123456789"
 WEBHOOK_SECRET = "whsec_TheTestsOwnSecret0123456789"
 OPERATOR_TOKEN = "the-tests-own-operator-token"
 """What an operator sends."""
+APP_TOKEN = "the-tests-own-app-token"
+"""What the merchant's application sends."""
 SIGNING_SECRET = "the-tests-own-secret-of-customers-links"
 STANDARD_WEBHOOKS_SECRET = "whsec_VGhlVGVzdHNPd25TdGFuZGFyZFdlYmhvb2tzS2V5"
 """Signs what goes to and comes from the merchant's services, the carrier and the mail provider."""
@@ -265,6 +268,7 @@ async def open_world(
             "public_url": url["api"],
             "operator_token": OPERATOR_TOKEN,
             "signing_secrets": SIGNING_SECRET,
+            "app_token": APP_TOKEN,
             "app_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
             "carrier_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
             "mail_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
@@ -280,7 +284,10 @@ async def open_world(
     )
     apps = {
         ports["stripe"]: emulator,
-        ports["carrier"]: create_carrier(folder / "carrier.sqlite"),
+        ports["carrier"]: create_carrier(
+            folder / "carrier.sqlite",
+            Callbacks(f"{url['api']}/carrier/webhook", STANDARD_WEBHOOKS_SECRET),
+        ),
         ports["inbox"]: create_inbox(folder / "inbox", ports["smtp"]),
         ports["api"]: create_app(settings),
     }
