@@ -152,6 +152,10 @@ class Mails:
         async with self._database.transaction() as connection:
             email = await claim_email(connection, row)
             ready = None if email is None else await _prepare(connection, email)
+            if ready is not None and ready.bounced:
+                await mark_email_unsent(
+                    connection, row, "not sent: the last mail to this address bounced"
+                )
         if ready is None:
             return
         if ready.bounced:

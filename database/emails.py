@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Row, and_, bindparam, false, func, select, update
+from sqlalchemy import Row, and_, bindparam, case, false, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -123,7 +123,10 @@ _STANDING = select(
 )
 
 _IS_MESSAGE = emails.c.message_id == bindparam("ref_message_id")
-_PROBLEM = func.coalesce(emails.c.problem, bindparam("new_problem"))
+# Providers quote the address: what is erased stays so.
+_PROBLEM = case(
+    (emails.c.recipient.is_not(None), func.coalesce(emails.c.problem, bindparam("new_problem")))
+)
 _MARK_FATE = {
     fate: update(emails)
     .where(_IS_MESSAGE)

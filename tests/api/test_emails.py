@@ -237,6 +237,8 @@ async def test_after_a_bounce_the_next_mail_waits_for_an_operator(world: World) 
         assert stuck.error.startswith("mail_bounced: the last mail to this address bounced")
         assert f"/orders/{second}/emails/receipt/resend" in stuck.error
         assert address not in stuck.error
+        (unsent,) = await log(world, second)
+        assert unsent["problem"] == "not sent: the last mail to this address bounced"
         await resend(world, second, to="right@example.com")
         await come(world, 2)
         await world.decide(second, "skip", "receipt", "sent to a corrected address")
@@ -274,6 +276,19 @@ async def test_the_first_word_about_a_mail_counts(world: World) -> None:
         await tell(world.api, problem("mail.bounced", row["message_id"], reason))
     (row,) = await log(world, session_id)
     assert row["problem"] == "first line"
+
+
+async def test_what_a_provider_tells_brings_no_erased_address_back(world: World) -> None:
+    async with world.worker():
+        session_id = await bought(world)
+    (row,) = await log(world, session_id)
+    await world.execute(
+        f"UPDATE emails SET recipient = NULL WHERE session_id = '{session_id}'"  # noqa: S608 - our own ID
+    )
+    await tell(world.api, problem("mail.bounced", row["message_id"], "550 jo@example.com unknown"))
+    (row,) = await log(world, session_id)
+    assert row["bounced_at"] is not None
+    assert row["problem"] is None
 
 
 async def test_what_is_told_of_other_mails_changes_nothing(world: World) -> None:
