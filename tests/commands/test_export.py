@@ -1,0 +1,157 @@
+"""`python -m commands.export`, run as a program."""
+
+import csv
+import io
+import json
+import re
+import stat
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from database.export import Export, columns
+from tests.commands.programs import ROOT, Ended, environment, run
+from tests.harness.shop import ACCESS, CUSTOMER, shipment
+from tests.harness.world import World
+
+COMMAND = ("-m", "commands.export")
+
+
+async def export(world: World, folder: Path, *arguments: str) -> Ended:
+    variables = {"DATABASE_URL": environment(world.settings)["DATABASE_URL"]}
+    ended = await run(folder, variables, *COMMAND, *arguments)
+    assert ended.code == 0, ended.err
+    return ended
+
+
+def rows_of(text: str, session_id: str) -> list[dict[str, str]]:
+    return [row for row in csv.DictReader(io.StringIO(text)) if row["session_id"] == session_id]
+
+
+async def insert_orders(world: World, count: int, year: int, **values: str) -> None:
+    """Orders of a year of their own, so that a test finds only these."""
+    name = uuid4().hex
+    more = "".join(f", {column}" for column in values)
+    given = "".join(f", {value}" for value in values.values())
+    await world.execute(
+        f"INSERT INTO orders (session_id, state, checkout_created_at{more}) "  # noqa: S608 - ours
+        f"SELECT 'cs_test_{name}' || n, 'fulfilled', "
+        f"timestamptz '{year}-01-01 00:00Z' + n * interval '1 minute'{given} "
+        f"FROM generate_series(1, {count}) n"
+    )
+
+
+async def test_an_order_has_amounts_in_minor_units_and_its_buyer(
+    world: World, tmp_path: Path
+) -> None:
+    async with world.worker():
+        session_id = await world.shop.buy(ACCESS, client_reference_id="cart-7")
+        await world.result(session_id)
+    order = await world.order(session_id)
+    [row] = rows_of((await export(world, tmp_path, "orders")).out, session_id)
+    assert tuple(row) == columns(Export.ORDERS)
+    assert row["state"] == "fulfilled"
+    assert row["created_at"] == order.created_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert (row["amount_total_minor"], row["currency"]) == ("1999", "usd")
+    assert row["livemode"] == "false"
+    assert row["payment_method"] == "card"
+    assert (row["customer_email"], row["customer_name"]) == (CUSTOMER["email"], CUSTOMER["name"])
+    assert (row["shipping_postal_code"], row["shipping_country"]) == ("62701", "US")
+    assert row["client_reference_id"] == "cart-7"
+    assert row["subscription_id"] == ""
+
+
+async def test_fulfillments_tell_what_was_delivered(world: World, tmp_path: Path) -> None:
+    sku = await world.new_sku()
+    async with world.worker():
+        session_id = await world.shop.buy(ACCESS, shipment(sku), quantity=2)
+        await world.result(session_id)
+    ended = await export(world, tmp_path, "fulfillments", "--format", "jsonl")
+    every = [json.loads(line) for line in ended.out.splitlines()]
+    access, shipped = [row for row in every if row["session_id"] == session_id]
+    assert tuple(access) == columns(Export.FULFILLMENTS)
+    assert (access["kind"], access["state"], access["quantity"]) == ("access", "fulfilled", 2)
+    assert [each["value"] for each in access["delivered"]] == [ACCESS["access_url"]]
+    assert access["tracking_numbers"] is None
+    [parcel] = await world.parcels(session_id)
+    assert shipped["tracking_numbers"] == parcel["tracking_number"]
+    assert shipped["parameters"]["sku"] == sku
+    assert (shipped["amount_total_minor"], shipped["currency"]) == (3998, "usd")
+
+
+async def test_no_cell_is_a_formula(world: World, tmp_path: Path) -> None:
+    await insert_orders(world, 1, 2001, customer_name="'=cmd|'' /C calc''!A0'", locale="'-1'")
+    limits = ("--since", "2001-01-01", "--until", "2002-01-01")
+    [row] = csv.DictReader(io.StringIO((await export(world, tmp_path, "orders", *limits)).out))
+    assert row["customer_name"] == "'=cmd|' /C calc'!A0"
+    assert row["locale"] == "'-1"
+    as_json = await export(world, tmp_path, "orders", *limits, "--format", "jsonl")
+    assert json.loads(as_json.out)["customer_name"] == "=cmd|' /C calc'!A0"
+
+
+async def test_since_counts_and_until_does_not(world: World, tmp_path: Path) -> None:
+    await insert_orders(world, 4, 2002)
+    limits = ("--since", "2002-01-01T00:02", "--until", "2002-01-01T00:04")
+    ended = await export(world, tmp_path, "orders", *limits)
+    created = [row["created_at"] for row in csv.DictReader(io.StringIO(ended.out))]
+    assert created == ["2002-01-01T00:02:00Z", "2002-01-01T00:03:00Z"]
+
+
+async def test_many_orders_need_no_more_memory_than_one(world: World, tmp_path: Path) -> None:
+    size = "jsonb_build_object('k', repeat(n::text, 1000))"
+    await insert_orders(world, 1, 2003, stripe_metadata=size)
+    await insert_orders(world, 20_000, 2004, stripe_metadata=size)
+    variables = {"DATABASE_URL": environment(world.settings)["DATABASE_URL"]}
+
+    async def peak_kib(year: int, rows: int) -> int:
+        out = tmp_path / f"{year}.csv"
+        limits = ("--since", f"{year}-01-01", "--until", f"{year + 1}-01-01")
+        code = (
+            "import resource, sys; from commands.export import main; main(); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        ended = await run(tmp_path, variables, "-c", code, "orders", *limits, "--out", str(out))
+        assert ended.err == f"{rows} orders in {out}\n"
+        assert out.stat().st_size > rows * 1000
+        return int(ended.out)
+
+    grown_kib = await peak_kib(2004, 20_000) - await peak_kib(2003, 1)
+    assert (tmp_path / "2004.csv").stat().st_size > 80_000_000
+    assert grown_kib < 40_000
+
+
+async def test_a_file_is_for_its_owner_only_and_replaces_the_one_before(
+    world: World, tmp_path: Path
+) -> None:
+    out = tmp_path / "orders.csv"
+    out.write_text("old")
+    limits = ("--until", "1999-01-01", "--out", str(out))
+    await export(world, tmp_path, "orders", *limits)
+    assert out.read_text() == ",".join(columns(Export.ORDERS)) + "\n"
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert not out.with_name("orders.csv.part").exists()
+
+
+async def test_an_export_that_breaks_off_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    out = tmp_path / "orders.csv"
+    out.write_text("old")
+    variables = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    ended = await run(tmp_path, variables, *COMMAND, "orders", "--out", str(out))
+    assert ended.code == 1
+    assert ended.err == "database_unavailable: the database cannot be reached\n"
+    assert out.read_text() == "old"
+
+
+async def test_a_wrong_date_is_told(tmp_path: Path) -> None:
+    ended = await run(tmp_path, {}, *COMMAND, "orders", "--until", "soon")
+    assert ended.code == 2
+    assert "--until soon: " in ended.err
+
+
+@pytest.mark.parametrize("what", list(Export))
+def test_the_page_on_data_lists_the_columns(what: Export) -> None:
+    page = (ROOT / "docs" / "data.md").read_text()
+    listed = re.search(rf"^`{what}`: (.+?)\n\n", page, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    assert tuple(re.findall(r"`(\w+)`", listed[1])) == columns(what)
