@@ -58,6 +58,10 @@ with workflow.unsafe.imports_passed_through():
 
 _RETRY_OR_SKIP = frozenset({Verdict.RETRY, Verdict.SKIP})
 _ANY_VERDICT = frozenset(Verdict)
+_SETTLED_AS = {
+    StepState.DONE: FulfillmentState.FULFILLED,
+    StepState.SKIPPED: FulfillmentState.SKIPPED,
+}
 
 
 @workflow.defn(name=WORKFLOW)
@@ -161,11 +165,15 @@ class FulfillCheckout:
         return tuple(ref for ref, state in self._fulfillments.items() if state is done)
 
     async def _tell_of_late_ones(self, in_receipt: tuple[FulfillmentRef, ...]) -> None:
-        """Mails what becomes ready after the receipt; what comes together, in one mail."""
+        """Mails what becomes ready after the receipt; what comes together, in one mail.
+
+        Of what a person has done by hand, the customer hears from that person.
+        """
         told = set(in_receipt)
 
         def ready() -> tuple[FulfillmentRef, ...]:
-            return tuple(ref for ref in self._fulfilled() if ref not in told)
+            by_hand = {step.ref for step in self._steps.deliveries() if step.done_by_hand}
+            return tuple(ref for ref in self._fulfilled() if ref not in told | by_hand)
 
         def is_over() -> bool:
             return SETTLED_STATES.issuperset(self._fulfillments.values())
@@ -276,10 +284,7 @@ class FulfillCheckout:
 
         state = await self._steps.settle(step, attempt, abandon)
         if ref in self._fulfillments:
-            skipped = state is StepState.SKIPPED
-            self._fulfillments[ref] = (
-                FulfillmentState.SKIPPED if skipped else FulfillmentState.FULFILLED
-            )
+            self._fulfillments[ref] = _SETTLED_AS[state]
         return state
 
     async def _replan(self, step: Step, ref: FulfillmentRef) -> dict[FulfillmentRef, Fulfillment]:

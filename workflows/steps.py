@@ -102,6 +102,7 @@ class Step:
         ref: The fulfillment that it delivers, if it is one.
         allowed: What operators may decide about it.
         has_news: Whether something was heard that makes it worth trying again while parked.
+        done_by_hand: Whether an operator has said that it is delivered.
     """
 
     session_id: str
@@ -114,6 +115,7 @@ class Step:
     tries: int = 0
     error: str | None = None
     note: str | None = None
+    done_by_hand: bool = False
     _decisions: list[Verdict] = field(default_factory=list)
     _news: int = 0
 
@@ -331,6 +333,7 @@ class Steps:
             else:
                 return step.state
             if verdict is not Verdict.RETRY:
+                step.done_by_hand = verdict is Verdict.MARK_FULFILLED
                 step.enter(StepState.SKIPPED if verdict is Verdict.SKIP else StepState.DONE)
                 return step.state
 

@@ -37,7 +37,7 @@ async def test_a_mixed_order_waits_for_its_operator_and_for_nothing_else(world: 
         assert "We are preparing this for you" in page.text
         [mail] = await world.mails()
         assert "We are preparing this for you" in mail["text"]
-        assert (await world.order(session_id)).state is OrderState.FULFILLING
+        assert (await world.order(session_id)).state is OrderState.PARTIALLY_FULFILLED
 
         await world.decide(session_id, "mark_fulfilled", waiting.step, "called at noon")
         result = await world.result(session_id)
