@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import BindParameter, bindparam, func, select, update
+from sqlalchemy import BindParameter, Interval, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,19 +38,20 @@ _FIND = {
 }
 _SAVE = insert(tracking_events).on_conflict_do_nothing()
 _NEWEST = (
-    select(tracking_events.c.status, tracking_events.c.at)
+    select(tracking_events.c.reference, tracking_events.c.status, tracking_events.c.at)
     .where(tracking_events.c.reference == _REFERENCE)
-    # Of two in the same second, the one that ends it.
+    # Of two in the same second, as carriers tell it, the one that ends it, or that came last.
     .order_by(
         tracking_events.c.at.desc(),
         (tracking_events.c.status == ParcelStatus.DELIVERED).desc(),
+        tracking_events.c.created_at.desc(),
     )
     .limit(1)
     .subquery()
 )
 _FOLLOW = (
     update(parcels)
-    .where(parcels.c.reference == _REFERENCE)
+    .where(parcels.c.reference == _NEWEST.c.reference)
     .values(status=_NEWEST.c.status, status_at=_NEWEST.c.at)
 )
 _READ_NEWS = (
@@ -75,7 +76,7 @@ _READ_UNTOLD = (
     select(tracking_events.c.reference)
     .where(
         tracking_events.c.told_at.is_(None),
-        tracking_events.c.created_at < func.now() - bindparam("quiet_for"),
+        tracking_events.c.created_at < func.now() - bindparam("quiet_for", type_=Interval),
     )
     .group_by(tracking_events.c.reference)
     .order_by(func.min(tracking_events.c.created_at))

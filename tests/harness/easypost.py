@@ -61,9 +61,10 @@ class EasyPostStandIn:
         return address
 
     def shipment(self, name: str) -> dict[str, Any]:
-        for shipment in reversed(self.shipments):
-            if name in {shipment["id"], shipment["reference"]}:
-                return shipment
+        found: dict[str, Any]
+        for found in reversed(self.shipments):
+            if name in {found["id"], found["reference"]}:
+                return found
         raise _RefusalError(404, "NOT_FOUND", "The requested resource could not be found.")
 
     def create(self, given: dict[str, Any]) -> dict[str, Any]:
