@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from database.engine import Database
 from database.orders import save_checkout, save_plan
 from domain.checkout import (
@@ -22,34 +24,44 @@ from tests.harness.shop import CUSTOMER, CUSTOMER_ADDRESS
 ADDRESS = Address(name="Jo Doe", **CUSTOMER_ADDRESS)
 
 
+async def record_order(
+    connection: AsyncConnection,
+    kind: str,
+    parameters: dict[str, str],
+    *,
+    quantity: int = 1,
+    address: Address = ADDRESS,
+) -> FulfillmentRef:
+    """Records a paid order of one line item, which is to be delivered one way."""
+    price = Money(amount_minor=1999, currency="usd")
+    item_id = f"li_{uuid4().hex}"
+    item = LineItem(
+        id=item_id, description="Mug <blue>", quantity=quantity, subtotal=price, total=price
+    )
+    session = CheckoutSession(
+        id=f"cs_test_{uuid4().hex}",
+        livemode=False,
+        created=datetime.now(UTC),
+        mode=CheckoutMode.PAYMENT,
+        status=SessionStatus.COMPLETE,
+        payment_status=PaymentStatus.PAID,
+        total=price,
+        customer_email=str(CUSTOMER["email"]),
+        shipping_address=address,
+        line_items=(item,),
+    )
+    await save_checkout(connection, session, Payment.SETTLED)
+    plan = PlannedFulfillment(line_item_id=item_id, kind=kind, parameters=parameters)
+    await save_plan(connection, session.id, [plan])
+    return FulfillmentRef(session_id=session.id, line_item_id=item_id, kind=kind)
+
+
 async def record_shipments(
     database: Database, count: int = 1, *, quantity: int = 1, address: Address = ADDRESS
 ) -> list[FulfillmentRef]:
     """Records paid orders of one line item each, which is to be shipped."""
-    price = Money(amount_minor=1999, currency="usd")
-    refs = []
     async with database.transaction() as connection:
-        for _ in range(count):
-            item_id = f"li_{uuid4().hex}"
-            item = LineItem(
-                id=item_id, description="Mug <blue>", quantity=quantity, subtotal=price, total=price
-            )
-            session = CheckoutSession(
-                id=f"cs_test_{uuid4().hex}",
-                livemode=False,
-                created=datetime.now(UTC),
-                mode=CheckoutMode.PAYMENT,
-                status=SessionStatus.COMPLETE,
-                payment_status=PaymentStatus.PAID,
-                total=price,
-                customer_email=str(CUSTOMER["email"]),
-                shipping_address=address,
-                line_items=(item,),
-            )
-            await save_checkout(connection, session, Payment.SETTLED)
-            plan = PlannedFulfillment(line_item_id=item_id, kind="shipment")
-            await save_plan(connection, session.id, [plan])
-            refs.append(
-                FulfillmentRef(session_id=session.id, line_item_id=item_id, kind="shipment")
-            )
-    return refs
+        return [
+            await record_order(connection, "shipment", {}, quantity=quantity, address=address)
+            for _ in range(count)
+        ]
