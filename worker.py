@@ -17,6 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.access import Access, AccessActivities
 from activities.interceptor import ErrorTranslator
+from activities.licenses import LicenseActivities
 from activities.mails import MailActivities, Mails
 from activities.messages import MessageActivities, Messages
 from activities.orders import OrderActivities
@@ -99,7 +100,9 @@ async def assembled_worker(
         )
         fulfillments = Fulfillments(client, settings.temporal_task_queue)
         queue = StockQueue(database, fulfillments)
-        shipments = ShipmentActivities(database, carrier, catalog, queue)
+        outbox = WorkflowOutbox(client, settings.temporal_task_queue)
+        messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
+        shipments = ShipmentActivities(database, carrier, catalog, queue, messages)
         sender = _mails(settings, database)
         mails = MailActivities(sender, sends_receipts=settings.receipts is ReceiptSender.SERVICE)
         service = await stack.enter_async_context(
@@ -112,8 +115,6 @@ async def assembled_worker(
             settings.stripe_connect_accounts,
             livemode=settings.livemode,
         )
-        outbox = WorkflowOutbox(client, settings.temporal_task_queue)
-        messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
         app = await stack.enter_async_context(
             AppWebhook(
                 settings.app_webhook_url,
@@ -137,6 +138,7 @@ async def assembled_worker(
                 orders.refresh_order,
                 orders.close_order,
                 AccessActivities(Access(database, messages)).grant_access,
+                LicenseActivities(database).issue_licenses,
                 shipments.book_shipment,
                 shipments.abandon_shipment,
                 shipments.reserve_stock,

@@ -190,6 +190,7 @@ license_keys = Table(
     "license_keys",
     metadata,
     Column("key", Text, primary_key=True, comment="in its normal form"),
+    Column("shown", Text, nullable=False, comment="as the customer gets it"),
     Column("pool", Text, nullable=False),
     Column("session_id", Text, comment="null until it is handed out"),
     Column("line_item_id", Text),

@@ -66,7 +66,8 @@ class FulfillmentKind(Generic[P]):
             return self.parameters.model_validate(raw)
         except ValidationError as error:
             problems = (
-                f"{self.name}_{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+                # What concerns several of them has no place of its own.
+                f"{'_'.join([self.name, *map(str, problem['loc'])])}: {problem['msg']}"
                 for problem in error.errors()
             )
             raise ValueError("; ".join(problems)) from error

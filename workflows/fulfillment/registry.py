@@ -13,6 +13,7 @@ from typing import Any
 from domain.catalog import UNASSIGNED
 from workflows.fulfillment.access import ACCESS
 from workflows.fulfillment.kind import FulfillmentKind, KindContext
+from workflows.fulfillment.license_key import LICENSE_KEY
 from workflows.fulfillment.manual import MANUAL
 from workflows.fulfillment.shipment import SHIPMENT
 from workflows.fulfillment.webhook import WEBHOOK
@@ -22,6 +23,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 OURS: tuple[FulfillmentKind[Any], ...] = (
     ACCESS,
+    LICENSE_KEY,
     SHIPMENT,
     MANUAL,
     WEBHOOK,

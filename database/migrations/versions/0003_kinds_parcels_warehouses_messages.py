@@ -110,6 +110,7 @@ def upgrade() -> None:
     op.create_table(
         "license_keys",
         sa.Column("key", sa.Text(), nullable=False, comment="in its normal form"),
+        sa.Column("shown", sa.Text(), nullable=False, comment="as the customer gets it"),
         sa.Column("pool", sa.Text(), nullable=False),
         sa.Column("session_id", sa.Text(), nullable=True, comment="null until it is handed out"),
         sa.Column("line_item_id", sa.Text(), nullable=True),
