@@ -1,6 +1,6 @@
 """Shipments: stock is taken, then each parcel is booked at the carrier."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.allocation import Allocation, Shortage, take_pieces
+from activities.low_stock import record_low
+from activities.messages import Messages
 from activities.ports import Carrier
 from activities.progress import Progress
 from activities.stock_queue import StockQueue
@@ -31,7 +33,6 @@ from database.shipments import (
     mark_stock_released,
     read_expected,
 )
-from database.stock import LowStock
 from domain.catalog import Catalog
 from domain.checkout import Address
 from domain.errors import AddressRefusedError, PermanentError, TransientError
@@ -86,7 +87,8 @@ class _Claim:
     phone: str | None
     parcels: tuple[ParcelRow, ...]
     tried_before: bool
-    low: tuple[LowStock, ...] = ()
+    low: tuple[str | None, ...] = ()
+    """Messages about what became low by it."""
 
 
 class ShipmentActivities:
@@ -97,15 +99,22 @@ class ShipmentActivities:
         carrier: Who brings the parcels.
         catalog: What bundles are made of, which warehouses there are, how parcels are made.
         queue: Who waits for stock that comes back.
+        messages: Tells the merchant's application what runs low.
     """
 
     def __init__(
-        self, database: Database, carrier: Carrier, catalog: Catalog, queue: StockQueue
+        self,
+        database: Database,
+        carrier: Carrier,
+        catalog: Catalog,
+        queue: StockQueue,
+        messages: Messages,
     ) -> None:
         self._database = database
         self._carrier = carrier
         self._catalog = catalog
         self._queue = queue
+        self._messages = messages
 
     @activity.defn
     async def reserve_stock(self, request: ReserveStockInput) -> bool:
@@ -137,7 +146,8 @@ class ShipmentActivities:
                 None if request.days is None else datetime.now(UTC) + timedelta(days=request.days)
             )
             await reservations.save_reservation(connection, ref, taken.takes, expires_at)
-        self._tell_of_low(taken.low)
+            low = await record_low(connection, self._messages, taken.low)
+        await self._messages.send(*low)
         return True
 
     @activity.defn
@@ -164,7 +174,7 @@ class ShipmentActivities:
             raise claim
         if isinstance(claim, Progress):
             return claim
-        self._tell_of_low(claim.low)
+        await self._messages.send(*claim.low)
         unbooked = [each for each in claim.parcels if each.carrier_shipment_id is None]
         booked: tuple[str, BookedShipment] | None = None
         for parcel in unbooked:
@@ -217,7 +227,7 @@ class ShipmentActivities:
                 answered = await self._heed_answers(connection, ref)
                 if answered is not None:
                     return answered
-            low: tuple[LowStock, ...] = ()
+            low: tuple[str | None, ...] = ()
             if line.holds_stock:
                 parcels = await read_parcels(connection, ref)
             else:
@@ -228,7 +238,7 @@ class ShipmentActivities:
                 taken = await self._take(connection, ref, line, items)
                 if isinstance(taken, Shortage):
                     return await self._wait_for_stock(connection, request, items, taken)
-                low = taken.low
+                low = await record_low(connection, self._messages, taken.low)
                 if line.holds_stock is False:
                     await forget_unbooked(connection, ref)
                 weights = {item.sku: item.weight_grams for item in items}
@@ -366,15 +376,6 @@ class ShipmentActivities:
             await self._queue.wake_ready()
         except TransientError as error:
             activity.logger.warning("the next sweep tells who waits for stock: %s", error.message)
-
-    def _tell_of_low(self, low: Iterable[LowStock]) -> None:
-        for each in low:
-            activity.logger.warning(
-                "SKU %s is low: %d on hand, the threshold is %d",
-                each.sku,
-                each.on_hand,
-                each.low_at,
-            )
 
 
 async def _put_back(connection: AsyncConnection, ref: FulfillmentRef) -> None:

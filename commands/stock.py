@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from rich.table import Table
 
+from activities.low_stock import record_low
+from activities.messages import Messages
 from activities.stock_queue import StockQueue
 from commands.stock_file import (
     StockFile,
@@ -37,72 +39,94 @@ from domain.errors import FulfillmentError, TransientError
 from settings import Settings, load
 from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
+from workflows.outbox import WorkflowOutbox
 
 MOST_PROBLEMS = 20
 """Of a file, to be printed."""
 
-_Work: TypeAlias = Callable[[Database], Coroutine[Any, Any, None]]
 
+class StockRoom:
+    """What the command does.
 
-async def _show(database: Database) -> None:
-    async with database.transaction() as connection:
-        levels = await read_stock(connection)
-        queued = await read_queued(connection)
-    table = Table("SKU", "Warehouse", "On hand", "Low at", "Waited for")
-    for level in levels:
-        table.add_row(
-            level.sku,
-            level.warehouse,
-            str(level.on_hand),
-            "" if level.low_at is None else f"{level.low_at}{' (low)' if level.is_low else ''}",
-            str(queued.get(level.sku, "")),
-        )
-    # A SKU is what one copies: it is not to be cut where the terminal ends.
-    Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200).print(table)
+    Args:
+        database: Where stock is recorded.
+        queue: Who waits for stock.
+        messages: Tells the merchant's application what runs low.
+    """
 
+    def __init__(self, database: Database, queue: StockQueue, messages: Messages) -> None:
+        self._database = database
+        self._queue = queue
+        self._messages = messages
 
-async def _export(database: Database) -> None:
-    async with database.transaction() as connection:
-        print(format_stock_file(await read_stock(connection)), end="")  # noqa: T201 - its answer
+    async def show(self) -> None:
+        """Prints what there is."""
+        async with self._database.transaction() as connection:
+            levels = await read_stock(connection)
+            queued = await read_queued(connection)
+        table = Table("SKU", "Warehouse", "On hand", "Low at", "Waited for")
+        for level in levels:
+            table.add_row(
+                level.sku,
+                level.warehouse,
+                str(level.on_hand),
+                "" if level.low_at is None else f"{level.low_at}{' (low)' if level.is_low else ''}",
+                str(queued.get(level.sku, "")),
+            )
+        # A SKU is what one copies: it is not to be cut where the terminal ends.
+        Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200).print(table)
 
+    async def export(self) -> None:
+        """Prints what there is as a file to import."""
+        async with self._database.transaction() as connection:
+            levels = await read_stock(connection)
+        sys.stdout.write(format_stock_file(levels))
 
-async def _set(database: Database, file: StockFile, *, if_missing: bool = False) -> None:
-    counts = file.counts
-    async with database.transaction() as connection:
-        if if_missing:
-            known = {(level.sku, level.warehouse) for level in await read_stock(connection)}
-            counts = {place: count for place, count in counts.items() if place not in known}
-        await set_stock(connection, counts, file.low_at)
-    _say(f"{len(counts)} counts recorded")
+    async def set(self, file: StockFile, *, if_missing: bool = False) -> None:
+        """Sets what there is, or only what nothing is recorded of."""
+        counts = file.counts
+        async with self._database.transaction() as connection:
+            if if_missing:
+                known = {(level.sku, level.warehouse) for level in await read_stock(connection)}
+                counts = {place: count for place, count in counts.items() if place not in known}
+            low = await set_stock(connection, counts, file.low_at)
+            told = await record_low(connection, self._messages, low)
+        _say(f"{len(counts)} counts recorded")
+        await self._messages.send(*told)
+        await self._tell_queue()
 
+    async def receive(self, sku: str, quantity: int, warehouse: str) -> None:
+        """Adds what has come in."""
+        async with self._database.transaction() as connection:
+            await receive(connection, sku, quantity, warehouse)
+        _say(f"{quantity} pieces of {sku} received")
+        await self._tell_queue()
 
-async def _receive(database: Database, sku: str, quantity: int, warehouse: str) -> None:
-    async with database.transaction() as connection:
-        await receive(connection, sku, quantity, warehouse)
-    _say(f"{quantity} pieces of {sku} received")
+    async def _tell_queue(self) -> None:
+        try:
+            woken = await self._queue.wake_ready()
+        except TransientError as error:
+            _say(f"{error.message}: who waits for stock hears of it within a quarter of an hour")
+        else:
+            if woken:
+                _say(f"{woken} waiting shipments told of it")
 
 
 def _say(text: str) -> None:
     print(text)  # noqa: T201 - a command's answer
 
 
-async def _wake(settings: Settings, database: Database) -> None:
+_Work: TypeAlias = Callable[[StockRoom], Coroutine[Any, Any, None]]
+
+
+async def _run(settings: Settings, work: _Work) -> None:
     client = await connect(settings.temporal_address, settings.temporal_namespace, lazy=True)
-    fulfillments = Fulfillments(client, settings.temporal_task_queue)
-    try:
-        woken = await StockQueue(database, fulfillments).wake_ready()
-    except TransientError as error:
-        _say(f"{error.message}: who waits for stock hears of it within a quarter of an hour")
-    else:
-        if woken:
-            _say(f"{woken} waiting shipments told of it")
-
-
-async def _run(settings: Settings, work: _Work, *, is_change: bool) -> None:
+    task_queue = settings.temporal_task_queue
     async with Database(settings.database_url.get_secret_value()) as database:
-        await work(database)
-        if is_change:
-            await _wake(settings, database)
+        queue = StockQueue(database, Fulfillments(client, task_queue))
+        outbox = WorkflowOutbox(client, task_queue)
+        messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
+        await work(StockRoom(database, queue, messages))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,22 +160,22 @@ def _work(arguments: argparse.Namespace, warehouses: Sequence[str]) -> _Work:
     """
     match arguments.command:
         case "show":
-            return _show
+            return StockRoom.show
         case "export":
-            return _export
+            return StockRoom.export
         case "import":
-            return partial(_set, file=parse_stock_file(_read(arguments.file), warehouses))
+            return partial(StockRoom.set, file=parse_stock_file(_read(arguments.file), warehouses))
     warehouse = as_warehouse(arguments.warehouse, warehouses)
     skus = [as_sku(word) for word in arguments.words[::2]]
     numbers = [as_pieces(word, "N") for word in arguments.words[1::2]]
     if len(skus) != len(numbers):
         raise ValueError("give pairs of a SKU and a number of pieces")
     if arguments.command == "receive":
-        return partial(_receive, sku=skus[0], quantity=numbers[0], warehouse=warehouse)
+        return partial(StockRoom.receive, sku=skus[0], quantity=numbers[0], warehouse=warehouse)
     file = StockFile(counts={(sku, warehouse): n for sku, n in zip(skus, numbers, strict=True)})
     if arguments.low_at is not None:
         file.low_at = dict.fromkeys(skus, as_pieces(arguments.low_at, "--low-at"))
-    return partial(_set, file=file, if_missing=arguments.if_missing)
+    return partial(StockRoom.set, file=file, if_missing=arguments.if_missing)
 
 
 def _read(path: Path) -> str:
@@ -179,9 +203,8 @@ def main() -> None:
         parser.error(str(error))
     except CatalogError as error:
         sys.exit(f"CATALOG_FILE: {error.message}")
-    is_change = arguments.command not in {"show", "export"}
     try:
-        asyncio.run(_run(settings, work, is_change=is_change))
+        asyncio.run(_run(settings, work))
     except FulfillmentError as error:
         sys.exit(f"{error.code}: {error.message}")
 

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import (
     ARRAY,
     Integer,
-    Row,
     Select,
     Text,
     any_,
@@ -27,10 +26,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import naming, naming_columns, naming_nothing
-from database.messages import record_message
 from database.tables import backorders, skus, stock, stock_movements
 from domain.ids import FulfillmentRef
-from domain.messages import MessageType
 from domain.stock import MAIN_WAREHOUSE, Take
 
 
@@ -56,8 +53,6 @@ class LowStock(BaseModel):
     on_hand: int
     """In all warehouses."""
     low_at: int
-    message_id: str
-    """Which message tells the merchant's application, once it is sent."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +178,9 @@ async def take(
     ).one_or_none()
     if row is None:
         return None
-    return Taken(low=None if row.low_at is None else await _tell(connection, row))
+    if row.low_at is None:
+        return Taken(low=None)
+    return Taken(low=LowStock.model_validate(row, from_attributes=True))
 
 
 async def put_back(
@@ -298,14 +295,7 @@ async def _settle_low(
 ) -> tuple[LowStock, ...]:
     """Makes the flags follow from what is on hand; the rows of stock must be locked."""
     rows = await connection.execute(_SETTLE_LOW, {_OF_SKUS.key: sorted(of_skus)})
-    return tuple([await _tell(connection, row) for row in rows.all() if row.is_low])
-
-
-async def _tell(connection: AsyncConnection, row: Row[Any]) -> LowStock:
-    """Records, together with what made a SKU low, that it is to be told."""
-    data = {"sku": row.sku, "on_hand": row.on_hand, "low_at": row.low_at}
-    message_id = await record_message(connection, MessageType.STOCK_LOW, data)
-    return LowStock(**data, message_id=message_id)
+    return tuple(LowStock.model_validate(row, from_attributes=True) for row in rows if row.is_low)
 
 
 def _moving(moved: Take) -> dict[str, Any]:

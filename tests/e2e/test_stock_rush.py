@@ -13,13 +13,14 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
+from activities.messages import Messages
 from activities.shipments import BookShipmentInput, ShipmentActivities
 from activities.stock_queue import StockQueue
 from adapters.http_carrier import HttpCarrier
 from database.backorders import read_ready
 from database.engine import Database
 from database.stock import read_stock, set_stock
-from database.tables import backorders, fulfillments, stock_movements
+from database.tables import backorders, fulfillments, messages, stock_movements
 from domain.catalog import Catalog, parse_catalog
 from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
@@ -31,6 +32,7 @@ from tests.harness.serving import serving
 
 ORDERS = 500
 PIECES = 100
+LOW_AT = 10
 POOLS = 4
 """Of ten connections each."""
 TRIES_AT_ONCE = 10 * POOLS
@@ -44,9 +46,16 @@ POLICIES = {
 
 @dataclass
 class _Bell:
-    """Hears which shipments are woken, in place of their workflows."""
+    """Hears which shipments are woken and what is to be sent, in place of the workflows."""
 
     woken: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+
+    async def send_message(self, message_id: str) -> None:
+        self.sent.append(message_id)
+
+    async def send_parcel_mails(self, reference: str) -> None:
+        raise NotImplementedError
 
     async def wake(self, session_id: str, step: str, *, account: str | None) -> None:  # noqa: ARG002 - the port's
         self.woken.append(session_id)
@@ -129,8 +138,9 @@ async def _open(database_url: str, catalog: Catalog, folder: Path) -> AsyncItera
         databases = [await stack.enter_async_context(Database(database_url)) for _ in range(POOLS)]
         bell = _Bell()
         queue = StockQueue(databases[0], bell)
+        teller = Messages(bell, wanted=True)
         activities = [
-            ShipmentActivities(database, carrier, catalog, queue) for database in databases
+            ShipmentActivities(database, carrier, catalog, queue, teller) for database in databases
         ]
         yield _Warehouse(databases, activities, books, queue, bell)
 
@@ -157,7 +167,7 @@ async def test_five_hundred_orders_get_a_hundred_pieces_and_the_rest_what_the_po
     async with _open(database_url, Catalog(), tmp_path) as warehouse:
         refs = await record_shipments(warehouse.databases[0], ORDERS)
         async with warehouse.databases[0].transaction() as connection:
-            await set_stock(connection, {(sku, MAIN_WAREHOUSE): PIECES}, {})
+            await set_stock(connection, {(sku, MAIN_WAREHOUSE): PIECES}, {sku: LOW_AT})
         ends = await warehouse.book_all(_requests(refs, [sku], policy))
         assert ends["shipped"] == PIECES
         states = await warehouse.states(refs)
@@ -166,6 +176,13 @@ async def test_five_hundred_orders_get_a_hundred_pieces_and_the_rest_what_the_po
         assert missed[POLICIES[policy]] == ORDERS - PIECES
         assert await warehouse.on_hand(sku) == 0
         assert await warehouse.sent(sku) == PIECES
+        async with warehouse.databases[0].transaction() as connection:
+            told = await connection.execute(
+                select(messages.c.id, messages.c.data).where(messages.c.data["sku"].astext == sku)
+            )
+        [message] = told
+        assert message.data == {"sku": sku, "on_hand": LOW_AT, "low_at": LOW_AT}
+        assert warehouse.bell.sent == [message.id]
 
 
 async def test_bundles_of_several_warehouses_go_to_who_queues_first(
