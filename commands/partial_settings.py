@@ -14,6 +14,7 @@ _STAND_INS: Mapping[str, Any] = {
     "smtp_url": "smtp://missing.invalid",
     "mail_from": "missing@example.com",
     "carrier_url": "https://missing.invalid",
+    "carrier_api_key": "missing",
     "public_url": "https://missing.invalid",
     "operator_token": "missing-missing-missing",
     "signing_secrets": "missing-missing-missing-missing-missing",

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import aiosmtplib
 
-from adapters.http_carrier import HttpCarrier
+from adapters.carriers import open_carrier
 from adapters.smtp_mailer import AUTHENTICATION_CODES, DEFAULT_PORTS
-from commands.checks.registry import Finding, Group, Site, fail, ok
+from commands.checks.registry import Finding, Group, Site, fail, ok, warn
 from database.engine import Database
 from database.migrate import newest_revision
 
@@ -71,16 +71,26 @@ async def mail_server(site: Site) -> Finding:
 
 @group.check(
     "carrier",
-    needs=["carrier_url"],
-    remedy="Start the carrier, or mend CARRIER_URL; docs/carrier.md says what it has to answer",
+    needs=["carrier_url", "carrier_api_key"],
+    remedy="Start the carrier, or mend CARRIER_URL and CARRIER_API_KEY; docs/carrier.md says what "
+    "it has to answer",
 )
 async def carrier(site: Site) -> Finding:
-    """Whether the carrier can tell that it has not booked something."""
-    async with HttpCarrier(site.settings.carrier_url) as opened:
+    """Whether the carrier can tell that it has not booked something, and may call us back."""
+    settings = site.settings
+    key = settings.carrier_api_key
+    secret = key.get_secret_value() if key is not None else None
+    async with open_carrier(settings.carrier, settings.carrier_url, secret) as opened:
         found = await opened.find(f"doctor-{uuid4().hex}")
     if found is not None:
         return fail(
             "finds a parcel for a reference that nobody has booked",
             "GET /shipments?reference= has to look for the reference: docs/carrier.md",
         )
-    return ok(site.settings.carrier_url)
+    name = settings.carrier_url or settings.carrier
+    if not settings.carrier_webhook_secrets:
+        return warn(
+            f"{name}; it cannot tell where parcels are, so nobody is mailed of it",
+            f"Have it call {settings.public_url}/carrier/webhook, and set CARRIER_WEBHOOK_SECRETS",
+        )
+    return ok(name)

@@ -44,6 +44,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "OPERATOR_TOKEN": OPERATOR_TOKEN,
         "SIGNING_SECRETS": SIGNING_SECRET,
         "APP_WEBHOOK_SECRETS": STANDARD_WEBHOOKS_SECRET,
+        "CARRIER_WEBHOOK_SECRETS": STANDARD_WEBHOOKS_SECRET,
     }
 
 

@@ -31,6 +31,7 @@ from database.migrate import newest_revision, upgrade
 from local.ports import LOCALHOST, free_port
 from settings import Settings
 from tests.commands.programs import environment, run
+from tests.harness.easypost import EasyPostStandIn
 from tests.harness.serving import serving
 from tests.harness.shop import ACCESS, MANUAL
 from tests.harness.world import API_KEY, OPERATOR_TOKEN, WEBHOOK_SECRET, World
@@ -102,6 +103,13 @@ async def _endpoint_twice(world: World, _: AsyncExitStack, __: Path) -> dict[str
         {"url": f"{world.settings.public_url}/webhook", "enabled_events": ["*"]}
     )
     return {}
+
+
+async def _wrong_easypost_key(_: World, stack: AsyncExitStack, __: Path) -> dict[str, Any]:
+    port = free_port()
+    await stack.enter_async_context(serving({port: EasyPostStandIn().app}))
+    url = f"http://127.0.0.1:{port}"
+    return {"carrier": "easypost", "carrier_url": url, "carrier_api_key": "wrong"}
 
 
 async def _at(stack: AsyncExitStack, route: Callable[[Request], Awaitable[Response]]) -> str:
@@ -217,6 +225,7 @@ NO_TEMPORAL = _closed("temporal_address", "127.0.0.1:{port}")
 NO_DATABASE = _closed("database_url", "postgresql://shop:hidden@127.0.0.1:{port}/x")
 NO_MAIL = _closed("smtp_url", "smtp://127.0.0.1:{port}")
 NO_CARRIER = _closed("carrier_url", "http://127.0.0.1:{port}")
+NO_TRACKING = _setting(carrier_webhook_secrets="")
 EVENT_MISSING = _endpoint(enabled_events=OTHER_EVENTS)
 EVENT_TOO_MANY = _endpoint(enabled_events=[*handled_events(), "product.created"])
 PRODUCT_GONE = _catalog(f"[products.prod_gone]\n{ENTRY}")
@@ -267,6 +276,8 @@ AILMENTS: list[tuple[Break, str, str]] = [
     (NO_MAIL, "mail server: fail: cannot be reached", "mend SMTP_URL"),
     (_mail_wants_a_password, "mail server: fail: to let us in (535)", "Mend user and password"),
     (NO_CARRIER, "carrier: fail: ConnectError", "Start the carrier, or mend CARRIER_URL"),
+    (_wrong_easypost_key, "carrier: fail: easypost answered 401", "CARRIER_API_KEY"),
+    (NO_TRACKING, "carrier: warn: cannot tell where parcels are", "/carrier/webhook"),
     (_catalog("products = 1"), "catalog file: fail: products: ", "catalog.toml"),
     (_setting(catalog_file="/nowhere.toml"), "catalog file: fail: No such file", "/nowhere.toml"),
     (PRODUCT_GONE, "catalog IDs: fail: does not know prod_gone", "Correct or remove these IDs"),
