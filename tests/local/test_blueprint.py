@@ -97,3 +97,18 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 14
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_chosen_carrier_is_not_replaced_by_the_local_one(tmp_path: Path) -> None:
+    plan = drawn(tmp_path, carrier="easypost")
+    assert "carrier" not in names(plan)[0]
+    worker = next(part for part in plan.stages[-1] if part.name == "worker")
+    assert (worker.env["CARRIER"], worker.env["CARRIER_URL"]) == ("easypost", "")
+
+
+def test_local_carrier_calls_back_with_what_the_product_verifies(tmp_path: Path) -> None:
+    plan = drawn(tmp_path)
+    [carrier] = [part for part in plan.stages[0] if part.name == "carrier"]
+    told = dict(zip(carrier.argv, carrier.argv[1:], strict=False))
+    assert told["--callback-url"] == "http://127.0.0.1:4242/carrier/webhook"
+    assert told["--callback-secret"] == plan.environment["CARRIER_WEBHOOK_SECRETS"]

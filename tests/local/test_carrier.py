@@ -1,5 +1,6 @@
 """The local carrier keeps the contract that the product's adapter is written against."""
 
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,10 +9,17 @@ from typing import Any
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from local.carrier.app import create_app
+from local.carrier.courier import Callbacks
 from local.ports import LOCALHOST, free_port
 from tests.harness.serving import serving
+from tests.harness.world import eventually
 
 ADDRESS = {
     "name": "Jenny Rosen",
@@ -195,3 +203,107 @@ async def test_overview_escapes_what_customers_typed(carrier: httpx.AsyncClient)
     page = (await carrier.get("/")).text
     assert "&lt;script&gt;alert(1)" in page
     assert "<script>" not in page
+
+
+@asynccontextmanager
+async def telling_carrier(
+    folder: Path, pace_s: float | None = None
+) -> AsyncIterator[tuple[httpx.AsyncClient, "Sender"]]:
+    """A carrier that tells of its parcels, and who hears it."""
+    sender, port = Sender(), free_port()
+    callbacks = Callbacks(f"http://{LOCALHOST}:{port}/heard", SECRET, pace_s)
+    carrier_port = free_port()
+    app = create_app(folder / "carrier.db", callbacks)
+    async with (
+        serving({port: sender.app, carrier_port: app}),
+        httpx.AsyncClient(base_url=f"http://{LOCALHOST}:{carrier_port}") as client,
+    ):
+        yield client, sender
+
+
+SECRET = "whsec_VGhlVGVzdHNPd25TdGFuZGFyZFdlYmhvb2tzS2V5"
+
+
+class Sender:
+    """Whoever has booked parcels."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.status = 204
+        self.app = Starlette(routes=[Route("/heard", self._hear, methods=["POST"])])
+
+    async def _hear(self, request: Request) -> Response:
+        body = await request.body()
+        Webhook(SECRET).verify(body, dict(request.headers), json_parse=False)
+        if self.status == 204:
+            self.heard.append((request.headers["webhook-id"], json.loads(body)))
+        return Response(status_code=self.status)
+
+    @property
+    def statuses(self) -> list[str]:
+        return [event["data"]["status"] for _, event in self.heard]
+
+
+async def test_moving_a_parcel_is_told_signed(tmp_path: Path) -> None:
+    async with telling_carrier(tmp_path) as (carrier, sender):
+        shipment = (await book(carrier)).json()
+        for status in (None, None, "exception"):
+            params = {"status": status} if status else {}
+            url = f"/shipments/{shipment['id']}/advance"
+            scan = (await carrier.post(url, params=params)).json()
+            assert sender.heard[-1] == (
+                scan["id"],
+                {
+                    "type": "tracking.updated",
+                    "data": {
+                        "reference": "cs_test_1/li_1",
+                        "status": scan["status"],
+                        "at": scan["at"],
+                    },
+                },
+            )
+        assert sender.statuses == ["in_transit", "delivered", "exception"]
+        page = (await carrier.get(shipment["tracking_url"])).text
+        assert "in transit" in page
+
+
+async def test_what_the_sender_could_not_take_is_told_later_and_in_order(tmp_path: Path) -> None:
+    async with telling_carrier(tmp_path) as (carrier, sender):
+        shipment = (await book(carrier)).json()
+        sender.status = 503
+        await carrier.post(f"/shipments/{shipment['id']}/advance")
+        assert sender.heard == []
+        sender.status = 204
+        await carrier.post(f"/shipments/{shipment['id']}/advance")
+        assert sender.statuses == ["in_transit", "delivered"]
+
+
+async def test_parcels_move_by_themselves_until_they_are_delivered(tmp_path: Path) -> None:
+    async with telling_carrier(tmp_path, pace_s=0.05) as (carrier, sender):
+        await book(carrier)
+
+        async def delivered() -> bool | None:
+            return True if len(sender.heard) >= 2 else None
+
+        await eventually(delivered)
+        await carrier.post("/faults", json={"delay_ms": 300})
+        await book(carrier)  # takes long enough for a third move, were there one
+        assert sender.statuses[:2] == ["in_transit", "delivered"]
+        assert len({event_id for event_id, _ in sender.heard}) == len(sender.heard) == 2
+
+
+async def test_button_on_the_tracking_page_moves_the_parcel(tmp_path: Path) -> None:
+    async with telling_carrier(tmp_path) as (carrier, sender):
+        shipment = (await book(carrier)).json()
+        page = await carrier.post(
+            f"/track/{shipment['tracking_number']}?status=exception", follow_redirects=True
+        )
+        assert page.status_code == 200
+        assert "exception" in page.text
+        assert sender.statuses == ["exception"]
+
+
+async def test_unknown_parcel_cannot_be_moved(carrier: httpx.AsyncClient) -> None:
+    answer = await carrier.post("/shipments/shp_nobody/advance")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "unknown_shipment"

@@ -74,6 +74,10 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         ({"MAIL_FROM": "a\nb@c"}, "MAIL_FROM: must be shop@example.com"),
         ({"CARRIER_URL": ""}, "CARRIER_URL: missing"),
         ({"CARRIER": "easypost"}, "CARRIER_API_KEY: missing"),
+        (
+            {"CARRIER_WEBHOOK_SECRETS": "of-easypost"},
+            "CARRIER_WEBHOOK_SECRETS: each secret is whsec_",
+        ),
         ({"APP_WEBHOOK_URL": "https://app"}, "APP_WEBHOOK_SECRETS: missing"),
         ({"APP_WEBHOOK_SECRETS": "whsec_c2hvcnQ="}, "APP_WEBHOOK_SECRETS: each secret is whsec_"),
         ({"SIGNING_SECRETS": "short"}, "SIGNING_SECRETS: each secret has at least 32"),
