@@ -9,18 +9,18 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    op.create_table(
-        "skus",
-        sa.Column("sku", sa.Text(), nullable=False),
-        sa.Column(
-            "low_at",
-            sa.Integer(),
-            nullable=True,
-            comment="at this much or less on hand an event tells of it",
-        ),
-        sa.Column("is_low", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.PrimaryKeyConstraint("sku", name=op.f("pk_skus")),
-    )
+    _orders()
+    _messages()
+    _emails()
+    _entitlements()
+    _licenses_and_downloads()
+    _services_and_questions()
+    _parcels()
+    _stock()
+    _reservations_and_queue()
+
+
+def _orders() -> None:
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -40,6 +40,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
     op.create_index(op.f("ix_audit_session_id"), "audit", ["session_id"], unique=False)
+    op.add_column(
+        "orders",
+        sa.Column(
+            "erased_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when its personal data was erased",
+        ),
+    )
+
+
+def _messages() -> None:
     op.create_table(
         "messages",
         sa.Column("id", sa.Text(), nullable=False, comment="msg_…"),
@@ -81,6 +93,127 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("message_id", "number", name=op.f("pk_message_attempts")),
     )
+
+
+def _emails() -> None:
+    op.add_column(
+        "emails",
+        sa.Column(
+            "key",
+            sa.Text(),
+            nullable=False,
+            server_default="",
+            comment="tells mails of one name apart; often empty",
+        ),
+    )
+    op.alter_column("emails", "key", server_default=None)
+    op.drop_constraint("pk_emails", "emails", type_="primary")
+    op.create_primary_key("pk_emails", "emails", ["session_id", "name", "key"])
+    op.add_column("emails", sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("emails", sa.Column("complained_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "emails",
+        sa.Column(
+            "problem",
+            sa.Text(),
+            nullable=True,
+            comment="what the mail provider said of a bounce or complaint",
+        ),
+    )
+    op.alter_column(
+        "emails",
+        "recipient",
+        existing_type=sa.TEXT(),
+        nullable=True,
+        comment="null once it is erased",
+    )
+    op.create_unique_constraint(op.f("uq_emails_message_id"), "emails", ["message_id"])
+    op.create_index(op.f("ix_emails_recipient"), "emails", ["recipient"], unique=False)
+    op.add_column(
+        "emails",
+        sa.Column(
+            "about",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            server_default=sa.text("'{}'::jsonb"),
+            comment="which part of the order: see domain.mail.About",
+        ),
+    )
+
+
+def _entitlements() -> None:
+    op.add_column("entitlements", sa.Column("id", sa.Text()))
+    op.execute("UPDATE entitlements SET id = 'ent_' || replace(gen_random_uuid()::text, '-', '')")
+    op.alter_column("entitlements", "id", nullable=False)
+    op.add_column("entitlements", sa.Column("customer_id", sa.Text(), nullable=True))
+    op.add_column("entitlements", sa.Column("client_reference_id", sa.Text(), nullable=True))
+    op.add_column("entitlements", sa.Column("starts_at", sa.DateTime(timezone=True)))
+    op.execute("UPDATE entitlements SET starts_at = created_at")
+    op.alter_column("entitlements", "starts_at", nullable=False)
+    op.add_column(
+        "entitlements",
+        sa.Column(
+            "expires_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="null: it does not end by itself",
+        ),
+    )
+    op.add_column(
+        "entitlements", sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True)
+    )
+    op.add_column("entitlements", sa.Column("revoked_because", sa.Text(), nullable=True))
+    op.alter_column(
+        "entitlements",
+        "quantity",
+        existing_type=sa.INTEGER(),
+        comment="seats",
+        existing_nullable=False,
+    )
+    op.drop_index(op.f("ix_entitlements_customer_email"), table_name="entitlements")
+    op.create_index(
+        "ix_entitlements_customer_email",
+        "entitlements",
+        [sa.literal_column("lower(customer_email)")],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_entitlements_client_reference_id"),
+        "entitlements",
+        ["client_reference_id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_entitlements_customer_id"), "entitlements", ["customer_id"], unique=False
+    )
+    op.create_index(
+        "ix_entitlements_customer",
+        "entitlements",
+        [
+            sa.literal_column("coalesce(customer_id, client_reference_id, lower(customer_email))"),
+            "feature",
+        ],
+        unique=False,
+    )
+    op.create_unique_constraint(op.f("uq_entitlements_id"), "entitlements", ["id"])
+    op.add_column(
+        "fulfillments",
+        sa.Column(
+            "delivered",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+            comment="what the customer has in hand: see domain.orders.Deliverable",
+        ),
+    )
+    op.execute(
+        "UPDATE fulfillments f SET delivered = jsonb_build_array(jsonb_build_object("
+        "'type', 'link', 'label', '', 'value', e.url)) FROM entitlements e "
+        "WHERE (e.session_id, e.line_item_id, e.kind) = (f.session_id, f.line_item_id, f.kind)"
+    )
+
+
+def _licenses_and_downloads() -> None:
     op.create_table(
         "downloads",
         sa.Column("session_id", sa.Text(), nullable=False),
@@ -88,8 +221,15 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("file", sa.Text(), nullable=False, comment="below DOWNLOADS_FOLDER"),
         sa.Column("allowed", sa.Integer(), nullable=True, comment="how often; null: any number"),
-        sa.Column("count", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("served_bytes", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column(
+            "count",
+            sa.Integer(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="how often begun",
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
@@ -152,6 +292,27 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("session_id IS NULL"),
     )
+    op.create_table(
+        "license_activations",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column(
+            "instance", sa.Text(), nullable=False, comment="what the software calls its machine"
+        ),
+        sa.Column(
+            "activated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("deactivated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["key"], ["license_keys.key"], name=op.f("fk_license_activations_key_license_keys")
+        ),
+        sa.PrimaryKeyConstraint("key", "instance", name=op.f("pk_license_activations")),
+    )
+
+
+def _services_and_questions() -> None:
     op.create_table(
         "questions",
         sa.Column("session_id", sa.Text(), nullable=False),
@@ -220,24 +381,9 @@ def upgrade() -> None:
         ),
         sa.UniqueConstraint("id", name=op.f("uq_service_calls_id")),
     )
-    op.create_table(
-        "license_activations",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column(
-            "instance", sa.Text(), nullable=False, comment="what the software calls its machine"
-        ),
-        sa.Column(
-            "activated_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.Column("deactivated_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["key"], ["license_keys.key"], name=op.f("fk_license_activations_key_license_keys")
-        ),
-        sa.PrimaryKeyConstraint("key", "instance", name=op.f("pk_license_activations")),
-    )
+
+
+def _parcels() -> None:
     op.create_table(
         "parcels",
         sa.Column("session_id", sa.Text(), nullable=False),
@@ -331,135 +477,17 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("told_at IS NULL"),
     )
-    op.add_column(
-        "emails",
-        sa.Column(
-            "key",
-            sa.Text(),
-            nullable=False,
-            server_default="",
-            comment="tells mails of one name apart; often empty",
-        ),
-    )
-    op.alter_column("emails", "key", server_default=None)
-    op.drop_constraint("pk_emails", "emails", type_="primary")
-    op.create_primary_key("pk_emails", "emails", ["session_id", "name", "key"])
-    op.add_column("emails", sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True))
-    op.add_column("emails", sa.Column("complained_at", sa.DateTime(timezone=True), nullable=True))
-    op.add_column(
-        "emails",
-        sa.Column(
-            "problem",
-            sa.Text(),
-            nullable=True,
-            comment="what the mail provider said of a bounce or complaint",
-        ),
-    )
-    op.alter_column(
-        "emails",
-        "recipient",
-        existing_type=sa.TEXT(),
-        nullable=True,
-        comment="null once it is erased",
-    )
-    op.create_unique_constraint(op.f("uq_emails_message_id"), "emails", ["message_id"])
-    op.create_index(op.f("ix_emails_recipient"), "emails", ["recipient"], unique=False)
-    op.add_column(
-        "emails",
-        sa.Column(
-            "about",
-            postgresql.JSONB(astext_type=sa.Text()),
-            nullable=False,
-            server_default=sa.text("'{}'::jsonb"),
-            comment="which part of the order: see domain.mail.About",
-        ),
-    )
-    op.add_column("entitlements", sa.Column("id", sa.Text()))
-    op.execute("UPDATE entitlements SET id = 'ent_' || replace(gen_random_uuid()::text, '-', '')")
-    op.alter_column("entitlements", "id", nullable=False)
-    op.add_column("entitlements", sa.Column("customer_id", sa.Text(), nullable=True))
-    op.add_column("entitlements", sa.Column("client_reference_id", sa.Text(), nullable=True))
-    op.add_column("entitlements", sa.Column("starts_at", sa.DateTime(timezone=True)))
-    op.execute("UPDATE entitlements SET starts_at = created_at")
-    op.alter_column("entitlements", "starts_at", nullable=False)
-    op.add_column(
-        "entitlements",
-        sa.Column(
-            "expires_at",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="null: it does not end by itself",
-        ),
-    )
-    op.add_column(
-        "entitlements", sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True)
-    )
-    op.add_column("entitlements", sa.Column("revoked_because", sa.Text(), nullable=True))
-    op.alter_column(
-        "entitlements",
-        "quantity",
-        existing_type=sa.INTEGER(),
-        comment="seats",
-        existing_nullable=False,
-    )
-    op.drop_index(op.f("ix_entitlements_customer_email"), table_name="entitlements")
-    op.create_index(
-        "ix_entitlements_customer_email",
-        "entitlements",
-        [sa.literal_column("lower(customer_email)")],
-        unique=False,
-    )
-    op.create_index(
-        op.f("ix_entitlements_client_reference_id"),
-        "entitlements",
-        ["client_reference_id"],
-        unique=False,
-    )
-    op.create_index(
-        op.f("ix_entitlements_customer_id"), "entitlements", ["customer_id"], unique=False
-    )
-    op.create_index(
-        "ix_entitlements_customer",
-        "entitlements",
-        [
-            sa.literal_column("coalesce(customer_id, client_reference_id, lower(customer_email))"),
-            "feature",
-        ],
-        unique=False,
-    )
-    op.create_unique_constraint(op.f("uq_entitlements_id"), "entitlements", ["id"])
-    op.add_column(
-        "fulfillments",
-        sa.Column(
-            "delivered",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'[]'::jsonb"),
-            nullable=False,
-            comment="what the customer has in hand: see domain.orders.Deliverable",
-        ),
-    )
     op.execute(
-        "UPDATE fulfillments f SET delivered = jsonb_build_array(jsonb_build_object("
-        "'type', 'link', 'label', '', 'value', e.url)) FROM entitlements e "
-        "WHERE (e.session_id, e.line_item_id, e.kind) = (f.session_id, f.line_item_id, f.kind)"
-    )
-    op.execute(
-        "INSERT INTO parcels (session_id, line_item_id, kind, number, reference, warehouse, items, "
-        "status, status_at, carrier_shipment_id, carrier, tracking_number, tracking_url, created_at) "
-        "SELECT session_id, line_item_id, kind, 1, session_id || ':' || line_item_id || ':' || kind, "
-        "'main', jsonb_build_array(jsonb_build_object('sku', sku, 'quantity', quantity, "
-        "'weight_grams', weight_grams)), CASE WHEN carrier_shipment_id IS NULL THEN 'planned' "
-        "ELSE 'booked' END, updated_at, carrier_shipment_id, carrier, tracking_number, tracking_url, "
-        "created_at FROM shipments WHERE stock_taken"
-    )
-    op.add_column(
-        "orders",
-        sa.Column(
-            "erased_at",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="when its personal data was erased",
-        ),
+        "INSERT INTO parcels (session_id, line_item_id, kind, number, reference, warehouse, "
+        "items, status, status_at, carrier_shipment_id, carrier, tracking_number, tracking_url, "
+        "created_at) "
+        "SELECT session_id, line_item_id, kind, 1, "
+        "session_id || ':' || line_item_id || ':' || kind, 'main', "
+        "jsonb_build_array(jsonb_build_object('sku', sku, 'quantity', quantity, "
+        "'weight_grams', weight_grams)), "
+        "CASE WHEN carrier_shipment_id IS NULL THEN 'planned' ELSE 'booked' END, updated_at, "
+        "carrier_shipment_id, carrier, tracking_number, tracking_url, created_at "
+        "FROM shipments WHERE stock_taken"
     )
     op.alter_column(
         "shipments",
@@ -472,6 +500,21 @@ def upgrade() -> None:
     op.drop_column("shipments", "carrier")
     op.drop_column("shipments", "tracking_number")
     op.drop_column("shipments", "carrier_shipment_id")
+
+
+def _stock() -> None:
+    op.create_table(
+        "skus",
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column(
+            "low_at",
+            sa.Integer(),
+            nullable=True,
+            comment="at this much or less on hand an event tells of it",
+        ),
+        sa.Column("is_low", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.PrimaryKeyConstraint("sku", name=op.f("pk_skus")),
+    )
     op.execute("INSERT INTO skus (sku) SELECT sku FROM stock")
     op.drop_constraint("fk_stock_movements_sku_stock", "stock_movements", type_="foreignkey")
     for table in ("stock", "stock_movements", "stock_reservations"):
@@ -481,12 +524,6 @@ def upgrade() -> None:
         op.alter_column(table, "warehouse", server_default=None)
     op.drop_constraint("pk_stock", "stock", type_="primary")
     op.create_primary_key("pk_stock", "stock", ["sku", "warehouse"])
-    op.drop_constraint("pk_stock_reservations", "stock_reservations", type_="primary")
-    op.create_primary_key(
-        "pk_stock_reservations",
-        "stock_reservations",
-        ["session_id", "line_item_id", "kind", "sku", "warehouse"],
-    )
     op.create_foreign_key(op.f("fk_stock_sku_skus"), "stock", "skus", ["sku"], ["sku"])
     op.drop_index(op.f("ix_stock_movements_sku"), table_name="stock_movements")
     op.create_index("ix_stock_movements_sku", "stock_movements", ["sku", "warehouse"], unique=False)
@@ -496,6 +533,16 @@ def upgrade() -> None:
         "stock",
         ["sku", "warehouse"],
         ["sku", "warehouse"],
+    )
+    op.create_check_constraint(op.f("ck_stock_on_hand"), "stock", "on_hand >= 0")
+
+
+def _reservations_and_queue() -> None:
+    op.drop_constraint("pk_stock_reservations", "stock_reservations", type_="primary")
+    op.create_primary_key(
+        "pk_stock_reservations",
+        "stock_reservations",
+        ["session_id", "line_item_id", "kind", "sku", "warehouse"],
     )
     op.add_column(
         "stock_reservations",
