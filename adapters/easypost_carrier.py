@@ -8,7 +8,6 @@ import asyncio
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from decimal import ROUND_CEILING, Decimal
 from functools import partial
 from typing import Any, Self, TypeVar
 from weakref import WeakValueDictionary
@@ -18,166 +17,34 @@ from easypost.easypost_client import EasyPostClient
 from easypost.errors.api.api_error import ApiError
 from easypost.errors.api.not_found_error import NotFoundError
 from easypost.errors.api.payment_error import PaymentError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from adapters.easypost_answers import (
+    SEPARATOR,
+    VENDOR,
+    OfferedRates,
+    PlainAddress,
+    Shipment,
+    VerifiedAddress,
+    unreadable,
+)
 from adapters.http_errors import error_for_status
-from domain.checkout import Address
 from domain.errors import (
     AddressRefusedError,
     MisconfiguredError,
     PermanentError,
     TransientError,
 )
-from domain.money import Money, minor_unit_digits
 from domain.shipping import BookedShipment, Rate, RateRule, ShipmentRequest, choose_rate
 
-VENDOR = "easypost"
 TIMEOUT_S = 10
 """For one answer; the SDK asks up to four times where that changes nothing."""
 MOST_CALLS = 10
 """At the same time; the SDK blocks a thread for each, and pools as many connections."""
 GRAMS_PER_OUNCE = 28.349523125
-SEPARATOR = "/"
-"""In the names of our rates, between EasyPost's of the shipment and of its rate."""
 VERIFICATION_FAILED = "ADDRESS.VERIFY.FAILURE"
-ADDRESS_NOT_FOUND = "E.ADDRESS.NOT_FOUND"
 
 _M = TypeVar("_M", bound=BaseModel)
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class _FieldError(_Part):
-    code: str | None = None
-
-
-class _Verification(_Part):
-    success: bool
-    errors: list[_FieldError] = []
-
-
-class _Verifications(_Part):
-    delivery: _Verification | None = None
-
-
-class _PlainAddress(_Part):
-    name: str | None = None
-    street1: str | None = None
-    street2: str | None = None
-    city: str | None = None
-    state: str | None = None
-    zip: str | None = None
-    country: str | None = None
-    phone: str | None = None
-
-    @classmethod
-    def made(cls, address: Address, phone: str | None) -> "_PlainAddress":
-        return cls(
-            name=address.name,
-            street1=address.line1,
-            street2=address.line2,
-            city=address.city,
-            state=address.state,
-            zip=address.postal_code,
-            country=address.country,
-            phone=phone,
-        )
-
-
-class _Address(_PlainAddress):
-    id: str
-    verifications: _Verifications = _Verifications()
-
-    @property
-    def is_unknown(self) -> bool:
-        delivery = self.verifications.delivery
-        return (
-            delivery is not None
-            and not delivery.success
-            and any(error.code == ADDRESS_NOT_FOUND for error in delivery.errors)
-        )
-
-
-class _Parcel(_Part):
-    weight: float
-    """In ounces."""
-
-
-class _Rate(_Part):
-    id: str
-    carrier: str
-    service: str
-    rate: Decimal
-    currency: str
-    delivery_days: int | None = None
-
-    @property
-    def price(self) -> Money:
-        minor = self.rate.scaleb(minor_unit_digits(self.currency))
-        return Money(
-            amount_minor=int(minor.to_integral_value(ROUND_CEILING)), currency=self.currency.lower()
-        )
-
-
-class _Rates(_Part):
-    rates: list[_Rate]
-
-
-class _Label(_Part):
-    label_url: str
-
-
-class _Tracker(_Part):
-    public_url: str
-
-
-class _Shipment(_Rates):
-    id: str
-    to_address: _PlainAddress
-    from_address: _PlainAddress
-    parcel: _Parcel
-    selected_rate: _Rate | None = None
-    tracking_code: str | None = None
-    postage_label: _Label | None = None
-    tracker: _Tracker | None = None
-
-    @property
-    def is_bought(self) -> bool:
-        return self.selected_rate is not None
-
-    @property
-    def offered(self) -> tuple[Rate, ...]:
-        return tuple(
-            Rate(
-                id=f"{self.id}{SEPARATOR}{each.id}",
-                carrier=each.carrier,
-                service=each.service,
-                price=each.price,
-                delivery_days=each.delivery_days,
-            )
-            for each in self.rates
-        )
-
-    def booked(self) -> BookedShipment:
-        bought = self.selected_rate
-        if (
-            bought is None
-            or self.tracking_code is None
-            or self.tracker is None
-            or self.postage_label is None
-        ):
-            raise _unreadable()
-        return BookedShipment(
-            id=self.id,
-            carrier=bought.carrier,
-            service=bought.service,
-            tracking_number=self.tracking_code,
-            tracking_url=self.tracker.public_url,
-            label_url=self.postage_label.label_url,
-            price=bought.price,
-        )
 
 
 class EasyPostCarrier:
@@ -190,8 +57,9 @@ class EasyPostCarrier:
     and so on: no reference is used twice.
 
     Tries for one parcel within this process take turns, and one that is canceled ends before its
-    next call. One window stays open: two processes that look a parcel up within the same moment
-    both make a shipment, and both buy. It takes a worker that Temporal believes dead.
+    next call; that call may still take effect. One window stays open: two processes that look a
+    parcel up within the same moment both make a shipment, and both buy. It takes a worker that
+    Temporal believes dead.
 
     Args:
         api_key: A test or production key.
@@ -233,20 +101,17 @@ class EasyPostCarrier:
             wanted = RateRule(services=(rate.name,) if rate is not None else ())
             known = [each for each in shipment.offered if rate is not None and each.id == rate.id]
             chosen = choose_rate(known or shipment.offered, wanted)
-            bought = await self._call(
-                _Shipment, self._client.shipment.buy, shipment.id, rate={"id": _rate_id(chosen)}
-            )
-            return bought.booked()
+            return (await self._bought(shipment.id, chosen)).booked()
 
     def _turn(self, reference: str) -> asyncio.Lock:
         return self._turns.setdefault(reference, asyncio.Lock())
 
-    async def _last(self, reference: str) -> tuple[_Shipment | None, str]:
+    async def _last(self, reference: str) -> tuple[Shipment | None, str]:
         """The bought shipment of a parcel, or else its last one, and what the next is called."""
         last, name, number = None, reference, 1
         while True:
             try:
-                found = await self._call(_Shipment, self._client.shipment.retrieve, name)
+                found = await self._call(Shipment, self._client.shipment.retrieve, name)
             except _NotThereError:
                 return last, name
             number += 1
@@ -254,11 +119,23 @@ class EasyPostCarrier:
             if found.is_bought:
                 return last, name
 
-    async def _quoted(self, rate: Rate) -> _Shipment:
-        shipment_id = rate.id.partition(SEPARATOR)[0]
-        return await self._call(_Shipment, self._client.shipment.retrieve, shipment_id)
+    async def _bought(self, shipment_id: str, rate: Rate) -> Shipment:
+        shipments = self._client.shipment
+        rate_id = rate.id.partition(SEPARATOR)[2]
+        try:
+            return await self._call(Shipment, shipments.buy, shipment_id, rate={"id": rate_id})
+        except PermanentError:
+            # Perhaps since a try that was given up has bought it in the meantime.
+            known = await self._call(Shipment, shipments.retrieve, shipment_id)
+            if not known.is_bought:
+                raise
+            return known
 
-    async def _made(self, request: ShipmentRequest) -> _Shipment:
+    async def _quoted(self, rate: Rate) -> Shipment:
+        shipment_id = rate.id.partition(SEPARATOR)[0]
+        return await self._call(Shipment, self._client.shipment.retrieve, shipment_id)
+
+    async def _made(self, request: ShipmentRequest) -> Shipment:
         """The parcel's shipment: the bought one, or one of this request that may be bought."""
         if request.from_address is None:
             raise MisconfiguredError(
@@ -268,8 +145,8 @@ class EasyPostCarrier:
         last, name = await self._last(request.reference)
         if last is not None and last.is_bought:
             return last
-        to = await self._verified(_PlainAddress.made(request.to, request.phone))
-        sender = _PlainAddress.made(request.from_address, None)
+        to = await self._verified(PlainAddress.made(request.to, request.phone))
+        sender = PlainAddress.made(request.from_address, None)
         # Upwards, to the tenth that EasyPost reckons with.
         ounces = math.ceil(request.weight_grams / GRAMS_PER_OUNCE * 10) / 10
         if last is not None and (
@@ -277,10 +154,10 @@ class EasyPostCarrier:
             and last.parcel.weight == ounces
         ):
             # Rates are good for some days only.
-            anew = await self._call(_Rates, self._client.shipment.regenerate_rates, last.id)
+            anew = await self._call(OfferedRates, self._client.shipment.regenerate_rates, last.id)
             return last.model_copy(update={"rates": anew.rates})
         return await self._call(
-            _Shipment,
+            Shipment,
             self._client.shipment.create,
             reference=name,
             to_address={"id": to.id},
@@ -288,14 +165,14 @@ class EasyPostCarrier:
             parcel={"weight": ounces},
         )
 
-    async def _verified(self, address: _PlainAddress) -> _Address:
+    async def _verified(self, address: PlainAddress) -> VerifiedAddress:
         """The address as EasyPost spells it.
 
         Only one that it does not find is refused: verification does not cover every country to
         the house, and the rest is the carrier's to judge.
         """
         known = await self._call(
-            _Address,
+            VerifiedAddress,
             self._client.address.create,
             verify=True,
             **address.model_dump(exclude_none=True),
@@ -315,18 +192,14 @@ class EasyPostCarrier:
             raise _translated(error) from error
         except (ValidationError, AttributeError, TypeError) as error:
             # The SDK takes answers apart without looking, and so meets odd ones in odd ways.
-            raise _unreadable() from error
+            raise unreadable() from error
 
 
 class _NotThereError(PermanentError):
     """EasyPost has nothing of that name."""
 
 
-def _rate_id(rate: Rate) -> str:
-    return rate.id.partition(SEPARATOR)[2]
-
-
-def _places(to: _PlainAddress, sender: _PlainAddress) -> list[str]:
+def _places(to: PlainAddress, sender: PlainAddress) -> list[str]:
     # Verification spells in capital letters, and returns nothing as an empty text.
     return [
         (text or "").casefold()
@@ -341,11 +214,6 @@ def _places(to: _PlainAddress, sender: _PlainAddress) -> list[str]:
             place.country,
         )
     ]
-
-
-def _unreadable() -> TransientError:
-    # It may have booked: the next try looks the parcel up.
-    return TransientError(f"{VENDOR}_unreadable", f"{VENDOR} answered in an unknown form")
 
 
 def _translated(error: ApiError) -> PermanentError | TransientError:

@@ -68,12 +68,19 @@ class Troubled:
         self.loses_answers = False
         """Whether the server does its work, and then says 503."""
         self.delay_s = 0.0
+        self.gate = asyncio.Event()
+        """Closed, requests wait there."""
+        self.gate.set()
+        self.arrived: asyncio.Queue[None] = asyncio.Queue()
+        """Has one entry for each request that came."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        self.arrived.put_nowait(None)
         await asyncio.sleep(self.delay_s)
+        await self.gate.wait()
         if self.answer is not None:
             await self.answer(scope, receive, send)
         elif self.loses_answers:
@@ -209,6 +216,20 @@ async def test_lost_answer_to_a_booking_is_found_by_the_next_try(rig: Rig) -> No
     found = await rig.carrier.find(REFERENCE)
     assert found is not None
     assert await rig.carrier.book(REQUEST, chosen) == found
+    assert await rig.count_booked() == 1
+
+
+async def test_given_up_booking_that_goes_on_is_not_booked_twice(rig: Rig) -> None:
+    chosen = (await rig.carrier.quote(REQUEST))[0]
+    rig.server.gate.clear()
+    rig.server.arrived = asyncio.Queue()
+    given_up = asyncio.create_task(rig.carrier.book(REQUEST, chosen))
+    await rig.server.arrived.get()
+    given_up.cancel()
+    second = asyncio.create_task(rig.carrier.book(REQUEST, chosen))
+    await rig.server.arrived.get()
+    rig.server.gate.set()
+    assert await second == await rig.carrier.find(REFERENCE)
     assert await rig.count_booked() == 1
 
 
