@@ -148,7 +148,11 @@ def _entitlements() -> None:
     op.add_column("entitlements", sa.Column("customer_id", sa.Text(), nullable=True))
     op.add_column("entitlements", sa.Column("client_reference_id", sa.Text(), nullable=True))
     op.add_column("entitlements", sa.Column("starts_at", sa.DateTime(timezone=True)))
-    op.execute("UPDATE entitlements SET starts_at = created_at")
+    op.execute(
+        "UPDATE entitlements e SET starts_at = e.created_at, customer_id = o.customer_id, "
+        "client_reference_id = o.client_reference_id FROM orders o "
+        "WHERE o.session_id = e.session_id"
+    )
     op.alter_column("entitlements", "starts_at", nullable=False)
     op.add_column(
         "entitlements",
