@@ -23,7 +23,7 @@ from domain.ids import ALL_ACCOUNTS, is_account_id
 from domain.shipping import CarrierChoice
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-MIN_OPERATOR_TOKEN_LENGTH = 16
+MIN_TOKEN_LENGTH = 16
 MIN_SIGNING_SECRET_LENGTH = 32
 MIN_STANDARD_WEBHOOKS_KEY = 24
 MAX_STANDARD_WEBHOOKS_KEY = 64
@@ -226,11 +226,11 @@ class Settings(DatabaseSettings):
             raise ValueError("must be shop@example.com or Shop <shop@example.com>")
         return value
 
-    @field_validator("operator_token")
+    @field_validator("operator_token", "app_token")
     @classmethod
-    def _check_token(cls, value: SecretStr) -> SecretStr:
-        if len(value.get_secret_value()) < MIN_OPERATOR_TOKEN_LENGTH:
-            raise ValueError(f"must have at least {MIN_OPERATOR_TOKEN_LENGTH} characters")
+    def _check_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < MIN_TOKEN_LENGTH:
+            raise ValueError(f"must have at least {MIN_TOKEN_LENGTH} characters")
         return value
 
     @model_validator(mode="after")

@@ -116,6 +116,8 @@ class MessageActivities:
             message = await read_message(connection, request.message_id)
         if message is None:
             raise PermanentError("message_unknown", "there is no such message")
+        if message.is_erased:
+            return DeliverMessageResult(state=MessageState.FAILED)
         if message.state is not MessageState.PENDING and not request.again:
             return DeliverMessageResult(state=message.state)
         attempt = await self._app.deliver(message)
@@ -126,5 +128,5 @@ class MessageActivities:
         else:
             state = MessageState.PENDING
         async with self._database.transaction() as connection:
-            await record_attempt(connection, message.id, attempt, state)
+            state = await record_attempt(connection, message.id, attempt, state)
         return DeliverMessageResult(state=state, retry_after=attempt.retry_after)

@@ -42,11 +42,16 @@ async def get_message(message_id: str, services: ServicesOf) -> MessageLog:
 @router.post(
     "/{message_id}/redeliver",
     status_code=202,
-    responses={503: {"description": "Not accepted now: ask again"}},
+    responses={
+        410: {"description": "What it said was erased with its customer's data"},
+        503: {"description": "Not accepted now: ask again"},
+    },
 )
 async def redeliver_message(message_id: str, services: ServicesOf) -> Message:
     """Delivers a message once more, now, under its own ID; its tries begin anew."""
     message = await _read(message_id, services)
+    if message.is_erased:
+        raise HTTPException(410, "what it said was erased")
     await services.outbox.redeliver_message(message_id)
     return message
 

@@ -98,9 +98,19 @@ async def read_attempts(
 
 async def record_attempt(
     connection: AsyncConnection, message_id: str, attempt: DeliveryAttempt, state: MessageState
-) -> None:
-    """Logs a try, and how the message stands after it."""
-    # First, since it locks the message: two tries at once get two numbers.
+) -> MessageState:
+    """Logs a try, and how the message stands after it.
+
+    Returns:
+        That state; failed instead of pending where the message was erased meanwhile.
+    """
+    # Locked, so that two tries at once get two numbers.
+    row = (await connection.execute(_READ.with_for_update(), {_ID.key: message_id})).one()
+    if (
+        state is MessageState.PENDING
+        and Message.model_validate(row, from_attributes=True).is_erased
+    ):
+        state = MessageState.FAILED
     await connection.execute(
         update(messages).where(messages.c.id == message_id).values(state=state)
     )
@@ -116,6 +126,7 @@ async def record_attempt(
             **attempt.model_dump(include={"at", "duration_ms", "status_code", "error"}),
         )
     )
+    return state
 
 
 async def read_unsent(

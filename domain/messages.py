@@ -72,6 +72,11 @@ class Message(_Value):
     updated_at: datetime
     data: dict[str, Any]
 
+    @property
+    def is_erased(self) -> bool:
+        """Whether what it said was erased with its customer's data: it is not sent any more."""
+        return not self.data
+
 
 def is_message_id(value: str) -> bool:
     """Whether a value from a URL has the form of a message's ID."""

@@ -288,6 +288,26 @@ async def test_what_temporal_does_not_accept_is_recorded_and_waits_for_the_sweep
     assert (message.type, message.state) == ("entitlement.revoked", MessageState.PENDING)
 
 
+async def test_what_was_erased_is_sent_to_nobody(app: MerchantApp) -> None:
+    app.answers = [Answer(status=500, delay_s=0.5)]
+    async with app.world.worker():
+        message_id = await recorded(app.world)
+        await app.outbox.send_message(message_id)
+
+        async def asked() -> bool | None:
+            return bool(app.told) or None
+
+        await eventually(asked)  # and not answered yet
+        await app.world.execute(
+            f"UPDATE messages SET data = '{{}}', state = 'failed' WHERE id = '{message_id}'"  # noqa: S608 - our own ID
+        )
+        assert await app.ended(message_id) is MessageState.FAILED
+        again = await app.world.api.post(f"/messages/{message_id}/redeliver", headers=BEARER)
+    assert again.status_code == 410
+    assert len(app.told) == 1
+    await app.in_state(message_id, MessageState.FAILED)
+
+
 async def test_the_log_is_for_operators_and_knows_its_messages(world: World) -> None:
     first, second = await recorded(world), await recorded(world)
     for path in ("/messages", f"/messages/{first}"):

@@ -1,5 +1,6 @@
 """A merchant's own application on a real port, told by webhooks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -50,6 +51,7 @@ class MerchantApp:
         body = Webhook(STANDARD_WEBHOOKS_SECRET).verify(await request.body(), dict(request.headers))
         self.told.append(Told(request.headers["webhook-id"], body))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        await asyncio.sleep(answer.delay_s)
         return answer.response()
 
     @property

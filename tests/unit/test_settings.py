@@ -64,6 +64,7 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         ({"SMTP_URL": "mail.example.com"}, "SMTP_URL: must be smtp://"),
         ({"CARRIER_URL": "ftp://x"}, "CARRIER_URL: must be an http:// or https:// URL"),
         ({"OPERATOR_TOKEN": "short"}, "OPERATOR_TOKEN: must have at least 16 characters"),
+        ({"APP_TOKEN": "short"}, "APP_TOKEN: must have at least 16 characters"),
         ({"STRIPE_WEBHOOK_SECRETS": "whsec_"}, "STRIPE_WEBHOOK_SECRETS: each signing secret"),
         ({"STRIPE_WEBHOOK_SECRETS": "whsec_..."}, "STRIPE_WEBHOOK_SECRETS: each signing secret"),
         ({"DATABASE_URL": "postgresql://h:abc/x"}, "DATABASE_URL: must be a postgresql:// URL"),
