@@ -16,6 +16,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.access import Access, AccessActivities
+from activities.downloads import DownloadActivities
 from activities.interceptor import ErrorTranslator
 from activities.licenses import LicenseActivities
 from activities.mails import MailActivities, Mails
@@ -29,6 +30,7 @@ from activities.shipments import ShipmentActivities
 from activities.stock_queue import StockActivities, StockQueue
 from adapters.app_webhook import AppWebhook
 from adapters.carriers import open_carrier
+from adapters.download_folder import DownloadFolder
 from adapters.service_webhook import WebhookService
 from adapters.smtp_mailer import SmtpMailer
 from adapters.stripe_api import open_stripe
@@ -139,6 +141,9 @@ async def assembled_worker(
                 orders.close_order,
                 AccessActivities(Access(database, messages)).grant_access,
                 LicenseActivities(database).issue_licenses,
+                DownloadActivities(
+                    database, DownloadFolder(settings.downloads_folder)
+                ).offer_downloads,
                 shipments.book_shipment,
                 shipments.abandon_shipment,
                 shipments.reserve_stock,

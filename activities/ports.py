@@ -1,6 +1,7 @@
 """What activities need of the outside world; `adapters` implements it, `worker.py` chooses."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from domain.checkout import CheckoutSession
@@ -153,6 +154,17 @@ class Outbox(Protocol):
 
     async def send_parcel_mails(self, reference: str) -> None:
         """Mails the customer what is new about a parcel."""
+
+
+class Downloadable(Protocol):
+    """The files that the kind `download` hands out."""
+
+    def find(self, name: str) -> Path | None:
+        """The file of that name; None when there is none.
+
+        Raises:
+            MisconfiguredError: No folder is set.
+        """
 
 
 class Mailer(Protocol):

@@ -21,6 +21,7 @@ from activities.access import Access
 from activities.messages import Messages
 from adapters import standard_webhooks
 from adapters.carriers import tracking_reader
+from adapters.download_folder import DownloadFolder
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_storefront import StripeStorefront
@@ -29,6 +30,7 @@ from api import (
     answers,
     callbacks,
     carrier,
+    downloads,
     emails,
     entitlements,
     health,
@@ -95,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 app_token=configured.app_token.get_secret_value() if configured.app_token else None,
                 outbox=outbox,
                 catalog=catalog,
+                files=DownloadFolder(configured.downloads_folder),
                 links=Links(configured.public_url, signing_secrets),
                 public_url=configured.public_url,
                 livemode=configured.livemode,
@@ -118,6 +121,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         storefront,
         orders,
         emails,
+        downloads,
         entitlements,
         licenses,
         messages,

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from activities.access import Access
-from activities.ports import CheckoutSessions
+from activities.ports import CheckoutSessions, Downloadable
 from database.engine import Database
 from domain.catalog import Catalog
 from domain.entitlement_tokens import EntitlementTokens
@@ -37,6 +37,7 @@ class Services:
         app_token: The bearer token of the merchant's application; None where there is none.
         outbox: Has sent what is recorded as to be sent.
         catalog: What `POST /checkout` sells.
+        files: What the kind `download` hands out.
         links: Makes and reads the links that customers get.
         public_url: Where customers reach this service.
         livemode: Whether this deployment works on real money.
@@ -57,6 +58,7 @@ class Services:
     app_token: str | None
     outbox: WorkflowOutbox
     catalog: Catalog
+    files: Downloadable
     links: Links
     public_url: str
     livemode: bool

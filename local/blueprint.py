@@ -70,6 +70,7 @@ def draw(settings: LocalSettings) -> Blueprint:
         "SIGNING_SECRETS": settings.signing_secrets or kept_secret(plan.folder / "signing-secret"),
         "APP_WEBHOOK_SECRETS": settings.app_webhook_secrets
         or kept_webhook_secret(plan.folder / "app-webhook-secret"),
+        "DOWNLOADS_FOLDER": str(settings.downloads_folder or _sample_downloads(plan.folder)),
         "APP_WEBHOOK_URL": settings.app_webhook_url,
         "CARRIER_WEBHOOK_SECRETS": settings.carrier_webhook_secrets
         or kept_webhook_secret(plan.folder / "carrier-webhook-secret"),
@@ -99,6 +100,16 @@ def draw(settings: LocalSettings) -> Blueprint:
     plan.stages += [[_python(*command, env=plan.environment)] for command in stock]
     plan.stages += [[_worker(plan), _api(plan, settings.port)]]
     return plan
+
+
+def _sample_downloads(folder: Path) -> Path:
+    """What the emulator's sample shop sells as a file."""
+    downloads = folder / "downloads"
+    notes = downloads / "field-notes.txt"
+    if not notes.exists():
+        downloads.mkdir(parents=True, exist_ok=True)
+        notes.write_text("Dawn, by the river: two herons, one otter.\n")
+    return downloads
 
 
 def _postgres(plan: Blueprint, settings: LocalSettings) -> Part:

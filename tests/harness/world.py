@@ -269,11 +269,13 @@ async def open_world(
             "operator_token": OPERATOR_TOKEN,
             "signing_secrets": SIGNING_SECRET,
             "app_token": APP_TOKEN,
+            "downloads_folder": folder / "downloads",
             "app_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
             "carrier_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
             "mail_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
         }
     )
+    (folder / "downloads").mkdir()
     emulator = create_emulator(
         EmulatorConfig(
             api_key=API_KEY,

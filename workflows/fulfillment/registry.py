@@ -12,6 +12,7 @@ from typing import Any
 
 from domain.catalog import UNASSIGNED
 from workflows.fulfillment.access import ACCESS
+from workflows.fulfillment.download import DOWNLOAD
 from workflows.fulfillment.kind import FulfillmentKind, KindContext
 from workflows.fulfillment.license_key import LICENSE_KEY
 from workflows.fulfillment.manual import MANUAL
@@ -23,6 +24,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 OURS: tuple[FulfillmentKind[Any], ...] = (
     ACCESS,
+    DOWNLOAD,
     LICENSE_KEY,
     SHIPMENT,
     MANUAL,

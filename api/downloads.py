@@ -1,0 +1,155 @@
+"""`GET /downloads/{token}`: a file that a customer has bought, by its signed link.
+
+Source: RFC 9110, "Range Requests".
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from email.utils import formatdate
+from hashlib import sha256
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from api.pages import page
+from api.services import Services, ServicesOf
+from database.downloads import begin_download, give_back, read_download
+from domain.downloads import Part, RangeUnsatisfiableError, requested_part
+from domain.errors import FulfillmentError, MisconfiguredError
+from domain.links import DownloadToken, LinkExpiredError, LinkInvalidError
+
+logger = logging.getLogger(__name__)
+router = APIRouter(tags=["Downloads"])
+
+_HEADERS = {
+    "Cache-Control": "private, no-cache",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+
+
+@router.head("/downloads/{token}", include_in_schema=False)
+@router.get(
+    "/downloads/{token}",
+    response_class=FileResponse,
+    responses={
+        206: {"description": "The part that was asked for"},
+        403: {"description": "It was loaded as often as it may be"},
+        404: {"description": "We did not sign this link"},
+        410: {"description": "Its time is over, or it was revoked"},
+        503: {"description": "The file is not there; nothing is counted"},
+    },
+)
+async def download(token: str, request: Request, services: ServicesOf) -> Response:
+    """The file, or a part of it; what is sent of it counts against its limit."""
+    try:
+        named = await _read(services, token)
+    except LinkExpiredError:
+        return page(request, "download_over", status=410)
+    except LinkInvalidError:
+        return page(request, "not_found", status=404)
+    path = _find(services, named.file)
+    if path is None:
+        return page(request, "download_missing", status=503)
+    answer = _FileAnswer(path, request)
+    if request.method == "HEAD":
+        return answer
+    async with services.database.transaction() as connection:
+        may_be_sent = await begin_download(
+            connection,
+            named.ref,
+            named.file,
+            wanted=answer.wanted,
+            size=answer.size,
+            is_begun=answer.is_begun,
+        )
+    if not may_be_sent:
+        return page(request, "download_limit", status=403)
+    answer.give_back = _giving_back(services, named)
+    return answer
+
+
+async def _read(services: Services, token: str) -> DownloadToken:
+    """What a link names.
+
+    Raises:
+        LinkInvalidError: We did not sign it.
+        LinkExpiredError: Its time is over, or what it names was revoked.
+    """
+    named = services.links.read_download(token)
+    async with services.database.transaction() as connection:
+        offered = await read_download(connection, named.ref, named.file)
+    if offered is None or offered.is_over:
+        raise LinkExpiredError("this download is over")
+    return named
+
+
+def _find(services: Services, file: str) -> Path | None:
+    path = None
+    with suppress(MisconfiguredError):
+        path = services.files.find(file)
+    if path is None:
+        logger.error("a download is refused: %r is not in DOWNLOADS_FOLDER", file)
+    return path
+
+
+def _giving_back(services: Services, named: DownloadToken) -> Callable[[int], Awaitable[None]]:
+    async def giving_back(unsent: int) -> None:
+        async with services.database.transaction() as connection:
+            await give_back(connection, named.ref, named.file, unsent)
+
+    return giving_back
+
+
+class _FileAnswer(FileResponse):
+    """A file that tells how much of it is asked for, and gives back what was not sent.
+
+    Args:
+        path: The file.
+        request: What was asked.
+    """
+
+    def __init__(self, path: Path, request: Request) -> None:
+        stat = path.stat()
+        changed = f"{stat.st_mtime_ns}-{stat.st_size}"
+        etag = f'"{sha256(changed.encode()).hexdigest()[:32]}"'
+        super().__init__(
+            path, filename=path.name, stat_result=stat, headers={**_HEADERS, "ETag": etag}
+        )
+        self.size = stat.st_size
+        self.give_back: Callable[[int], Awaitable[None]] | None = None
+        still = {None, etag, formatdate(stat.st_mtime, usegmt=True)}
+        asked = request.headers.get("range", "") if request.headers.get("if-range") in still else ""
+        part = _part(asked, self.size)
+        self.wanted = part.length
+        self.is_begun = part.start == 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it, counting."""
+        sent = 0
+
+        async def counting(message: Message) -> None:
+            nonlocal sent
+            await send(message)
+            if message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+
+        try:
+            # Without extensions: a server that sends the file by itself counts nothing.
+            await super().__call__({**scope, "extensions": {}}, receive, counting)
+        finally:
+            if self.give_back is not None and sent < self.wanted:
+                with suppress(FulfillmentError):
+                    await self.give_back(self.wanted - sent)
+
+
+def _part(asked: str, size: int) -> Part:
+    """Which part is sent for a header `Range`."""
+    try:
+        return requested_part(asked, size) or Part(0, size)
+    except RangeUnsatisfiableError:
+        return Part(size, 0)
