@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from adapters.standard_webhooks import signed_headers
 from api.app import create_app
-from database.tracking import record_update
+from database.emails import PARCEL_IN_TRANSIT, read_emails
+from database.tracking import read_untold, record_update
 from domain.shipping import CarrierChoice, Parcel, ParcelStatus, TrackingUpdate
 from local.ports import LOCALHOST, free_port
 from tests.harness import easypost
@@ -169,6 +170,52 @@ async def test_only_the_newest_is_mailed_of_what_happened_in_the_meantime(world:
         await mailed(world, DELIVERED)
         await all_told(world, session_id)
         await mailed(world, DELIVERED)
+
+
+async def test_mail_that_is_put_off_is_sent_later(world: World) -> None:
+    async with world.worker():
+        session_id, _ = await sold(world)
+        await world.inbox.post("/api/faults", json={"status": 451, "count": 1})
+        await advance(world, session_id)
+        await all_told(world, session_id)
+        await mailed(world, IN_TRANSIT)
+
+
+async def test_mail_that_is_refused_stands_in_the_log_and_keeps_nothing_waiting(
+    world: World,
+) -> None:
+    async with world.worker():
+        session_id, _ = await sold(world)
+        await world.inbox.post("/api/faults", json={"status": 550, "count": 1})
+        await advance(world, session_id)
+        await all_told(world, session_id)
+        async with world.database.transaction() as connection:
+            [email] = [
+                each
+                for each in await read_emails(connection, session_id)
+                if each.name == PARCEL_IN_TRANSIT
+            ]
+            untold = await read_untold(connection, timedelta(), 1000)
+        assert email.sent_at is None
+        assert await reference_of(world, session_id) not in untold
+        await advance(world, session_id)
+        await mailed(world, DELIVERED)
+
+
+async def test_histories_of_parcels_hold_nothing_of_the_customer(world: World) -> None:
+    async with world.worker():
+        session_id, _ = await sold(world)
+        await advance(world, session_id)
+        await all_told(world, session_id)
+        handle = world.client.get_workflow_handle(f"parcel:{await reference_of(world, session_id)}")
+        history = await handle.fetch_history()
+    stored = b"".join(event.SerializeToString() for event in history.events)
+    order = await world.order(session_id)
+    assert order.shipping_address
+    personal = [order.customer_email, *order.shipping_address.model_dump().values()]
+    assert session_id.encode() in stored
+    # A country's two letters stand anywhere.
+    assert [text for text in personal if text and len(text) > 2 and text.encode() in stored] == []
 
 
 async def test_callback_that_nobody_we_know_has_signed_is_refused(world: World) -> None:
