@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from domain.orders import Question
 
@@ -22,9 +22,3 @@ class Progress(BaseModel):
     """When something happens without anybody's word, such as a default answer."""
     ask: Question | None = None
     """What the customer is to be asked by mail, once."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_nothing(cls, value: object) -> object:
-        """Activities of releases before this one answered nothing when they were done."""
-        return {} if value is None else value

@@ -174,7 +174,7 @@ class Step:
 
     async def until_done(
         self,
-        activity: Callable[[Any, Request], Awaitable[Progress]],
+        activity: Callable[[Any, Request], Awaitable[Progress | None]],
         request: Request,
         how: options.StepOptions,
     ) -> None:
@@ -192,7 +192,8 @@ class Step:
         while True:
             heard = self._news
             progress = await self.execute(activity, request, how)
-            if progress.waiting is None:
+            # Activities of releases before this one answered nothing when they were done.
+            if progress is None or progress.waiting is None:
                 return
             if progress.ask is not None and progress.ask not in asked and self.ref is not None:
                 question = SendQuestionInput(fulfillment=self.ref, question=progress.ask)
