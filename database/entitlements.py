@@ -10,7 +10,6 @@ from sqlalchemy import (
     Row,
     Select,
     Text,
-    and_,
     bindparam,
     cast,
     func,
@@ -40,7 +39,8 @@ _LOCK_RENEWALS = select(
 _END_OF_RUNNING = (
     select(func.max(entitlements.c.expires_at))
     .where(
-        and_(CUSTOMER_OF_ENTITLEMENT == _CUSTOMER_OF_ORDER, entitlements.c.feature == _FEATURE),
+        CUSTOMER_OF_ENTITLEMENT == _CUSTOMER_OF_ORDER,
+        entitlements.c.feature == _FEATURE,
         entitlements.c.revoked_at.is_(None),
         entitlements.c.expires_at > func.now(),
     )
@@ -75,10 +75,25 @@ def _granting(starts_at: ColumnElement[datetime]) -> ReturningInsert[Any]:
 _ADD = _granting(func.now())
 _EXTEND = _granting(func.coalesce(_END_OF_RUNNING, func.now()))
 _CUSTOMER = bindparam("ref_customer", type_=Text)
-_IS_CUSTOMER = {
-    CustomerName.CUSTOMER: entitlements.c.customer_id == _CUSTOMER,
-    CustomerName.CLIENT_REFERENCE_ID: entitlements.c.client_reference_id == _CUSTOMER,
-    CustomerName.EMAIL: func.lower(entitlements.c.customer_email) == func.lower(_CUSTOMER),
+_ONLY = bindparam("ref_feature", type_=Text)
+_ACTIVE = {
+    name: select(entitlements)
+    .where(
+        is_customer,
+        or_(_ONLY.is_(None), entitlements.c.feature == _ONLY),
+        entitlements.c.revoked_at.is_(None),
+        entitlements.c.starts_at <= func.now(),
+        or_(entitlements.c.expires_at.is_(None), entitlements.c.expires_at > func.now()),
+    )
+    .order_by(entitlements.c.feature, entitlements.c.starts_at, entitlements.c.id)
+    for name, is_customer in (
+        (CustomerName.CUSTOMER, entitlements.c.customer_id == _CUSTOMER),
+        (CustomerName.CLIENT_REFERENCE_ID, entitlements.c.client_reference_id == _CUSTOMER),
+        (
+            CustomerName.EMAIL,
+            func.lower(entitlements.c.customer_email) == func.lower(_CUSTOMER),
+        ),
+    )
 }
 _READ = select(entitlements).where(entitlements.c.id == bindparam("ref_id"))
 _REVOKE = (
@@ -162,17 +177,6 @@ async def read_active(
         customer: Whose.
         feature: Only this one; None for all.
     """
-    active = (
-        select(entitlements)
-        .where(
-            _IS_CUSTOMER[customer.name],
-            entitlements.c.revoked_at.is_(None),
-            entitlements.c.starts_at <= func.now(),
-            or_(entitlements.c.expires_at.is_(None), entitlements.c.expires_at > func.now()),
-        )
-        .order_by(entitlements.c.feature, entitlements.c.starts_at, entitlements.c.id)
-    )
-    if feature is not None:
-        active = active.where(entitlements.c.feature == feature)
-    rows = await connection.execute(active, {_CUSTOMER.key: customer.value})
+    values = {_CUSTOMER.key: customer.value, _ONLY.key: feature}
+    rows = await connection.execute(_ACTIVE[customer.name], values)
     return tuple(Entitlement.model_validate(row, from_attributes=True) for row in rows)
