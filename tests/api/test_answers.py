@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from playwright.async_api import expect
 
 from database.backorders import join_queue, leave_queue
 from database.questions import (
@@ -20,6 +21,7 @@ from domain.ids import FulfillmentRef
 from domain.links import Links
 from domain.orders import Question, StockAnswer
 from domain.shipping import ParcelItem
+from tests.harness.browser import chromium, needs_browser
 from tests.harness.paid_orders import ADDRESS, record_shipments
 from tests.harness.world import SIGNING_SECRET, World
 
@@ -34,6 +36,16 @@ NEW = {
     "state": "",
     "country": "DE",
     "phone": "+49 30 123456",
+}
+
+
+LABELS = {
+    "Name": "name",
+    "Street and house number": "line1",
+    "Apartment, floor, company": "line2",
+    "Postal code": "postal_code",
+    "City": "city",
+    "Phone, for the carrier": "phone",
 }
 
 
@@ -248,3 +260,25 @@ async def test_stock_that_came_before_the_answer_leaves_nothing_to_choose(world:
         await leave_queue(connection, ref)
         await answer(connection, ref, STOCK, StockAnswer.WAIT, AnsweredBy.DEFAULT)
     assert _heading(await _open(world, ref, STOCK)) == "Good news: it is there again"
+
+
+@needs_browser
+async def test_a_person_fills_the_forms_in_without_javascript(world: World) -> None:
+    moved, sold_out = await _asked(world, TO), await _asked(world, STOCK)
+    links = Links(world.settings.public_url, [SIGNING_SECRET])
+    async with chromium() as browser:
+        page = await browser.new_page(java_script_enabled=False)
+        await page.goto(links.answer(moved, TO))
+        for label, name in LABELS.items():
+            await page.get_by_label(label).fill(NEW[name])
+        await page.get_by_label("Country").select_option("Germany")
+        await page.get_by_role("button", name="Send it there").click()
+        await expect(page.get_by_role("heading")).to_have_text("Thank you for the address")
+
+        await page.goto(links.answer(sold_out, STOCK))
+        await page.get_by_role("button", name="I would like to wait").click()
+        await expect(page.get_by_role("heading")).to_have_text("Thank you for waiting")
+    address = (await world.order(moved.session_id)).shipping_address
+    assert address is not None
+    assert (address.line1, address.country) == ("Hauptstr. 5", "DE")
+    assert (await _recorded(world, sold_out, STOCK)).answer == StockAnswer.WAIT
