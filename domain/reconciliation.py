@@ -7,6 +7,7 @@
 | payment_failed, expired     | reopen         | nothing           | nothing      |
 | awaiting_payment            | wake           | nothing           | wake         |
 | fulfilling, action_required | nothing        | nothing           | nothing      |
+| partially_fulfilled         | nothing        | nothing           | nothing      |
 | fulfilled, ignored          | nothing        | nothing           | nothing      |
 
 An order that needs an operator before it was paid counts as awaiting its payment. One that
