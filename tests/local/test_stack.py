@@ -27,7 +27,7 @@ def processes(stack: Stack) -> Iterator[psutil.Process]:
 
 
 async def test_every_address_that_people_get_answers(stack: Stack) -> None:
-    assert set(stack.urls) == {"Shop", "Mail inbox", "Carrier", "Temporal", "API"}
+    assert set(stack.urls) == {"Shop", "Mail inbox", "Carrier", "Merchant", "Temporal", "API"}
     async with httpx.AsyncClient() as client:
         for url in stack.urls.values():
             assert (await client.get(url)).status_code == 200, url

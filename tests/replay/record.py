@@ -12,11 +12,12 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from database.emails import RECEIPT
 from database.migrate import upgrade
 from local.postgres import embedded_postgres
 from local.temporal import embedded_temporal
 from tests.harness.shop import ACCESS, MANUAL, shipment
-from tests.harness.world import World, eventually, open_world
+from tests.harness.world import OPERATOR_TOKEN, World, eventually, open_world
 from workflows.client import connect
 from workflows.reconcile import ReconcileCheckouts
 
@@ -116,6 +117,44 @@ async def _sweep(world: World) -> str:
     return sweep_id
 
 
+async def _partial_success(world: World) -> str:
+    sku = await world.new_sku(on_hand=0)
+    metadata = {**shipment(sku), "shipment_out_of_stock": "backorder"}
+    session_id = await world.shop.buy(ACCESS, metadata)
+    step = await world.step_in(session_id, "waiting")
+    await world.restock(sku, 1)
+    await world.fulfillments.wake(session_id, step.step, account=None)
+    await world.result(session_id)
+    return session_id
+
+
+async def _parcel_news(world: World) -> str:
+    session_id = await _mixed_order(world)
+    [parcel] = await world.parcels(session_id)
+    await world.carrier.post(f"/shipments/{parcel['id']}/advance")
+
+    async def told() -> bool | None:
+        return len(await world.mails()) == 2 or None
+
+    await eventually(told)
+    workflow_id = f"parcel:{parcel['reference']}"
+    await world.client.get_workflow_handle(workflow_id).result()
+    return workflow_id
+
+
+async def _email_sent_again(world: World) -> str:
+    session_id = await _mixed_order(world)
+    answer = await world.api.post(
+        f"/orders/{session_id}/emails/{RECEIPT}/resend",
+        headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"},
+        json={"by": "ops@example.com"},
+    )
+    answer.raise_for_status()
+    workflow_id = f"email-{session_id}-{RECEIPT}-{answer.json()['key']}"
+    await world.client.get_workflow_handle(workflow_id).result()
+    return workflow_id
+
+
 PATHS: tuple[Callable[[World], Awaitable[str]], ...] = (
     _mixed_order,
     _delayed_payment,
@@ -126,6 +165,9 @@ PATHS: tuple[Callable[[World], Awaitable[str]], ...] = (
     _unknown_session,
     _reserved_stock,
     _sweep,
+    _partial_success,
+    _parcel_news,
+    _email_sent_again,
 )
 
 

@@ -10,7 +10,9 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from workflows.fulfill_checkout import FulfillCheckout
+from workflows.parcel_news import MailParcelNews
 from workflows.reconcile import ReconcileCheckouts
+from workflows.send_email import SendEmail
 
 HISTORIES = {
     file.stem: file.read_text()
@@ -20,7 +22,8 @@ HISTORIES = {
 
 async def _replay(history: str) -> None:
     replayer = Replayer(
-        workflows=[FulfillCheckout, ReconcileCheckouts], data_converter=pydantic_data_converter
+        workflows=[FulfillCheckout, ReconcileCheckouts, MailParcelNews, SendEmail],
+        data_converter=pydantic_data_converter,
     )
     workflow_id = json.loads(history)["events"][0]["workflowExecutionStartedEventAttributes"][
         "workflowId"
