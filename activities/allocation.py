@@ -86,4 +86,8 @@ def _shortage(
     if total - before >= item.quantity:
         return None
     problem = f"SKU {item.sku}: {item.quantity} wanted, {total} on hand"
-    return f"{problem}, {before} queued for by older orders" if before and total else problem
+    if before and total:
+        problem += f", {before} queued for by older orders"
+    if unnamed := sum(on_hand[place] for place in on_hand if place[0] == item.sku) - total:
+        problem += f", {unnamed} in warehouses that catalog.toml does not name"
+    return problem

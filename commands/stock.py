@@ -43,6 +43,7 @@ from workflows.outbox import WorkflowOutbox
 
 MOST_PROBLEMS = 20
 """Of a file, to be printed."""
+UNNAMED = " (not in catalog.toml: ships nothing)"
 
 
 class StockRoom:
@@ -52,12 +53,20 @@ class StockRoom:
         database: Where stock is recorded.
         queue: Who waits for stock.
         messages: Tells the merchant's application what runs low.
+        warehouses: Those that the catalog names.
     """
 
-    def __init__(self, database: Database, queue: StockQueue, messages: Messages) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queue: StockQueue,
+        messages: Messages,
+        warehouses: Sequence[str],
+    ) -> None:
         self._database = database
         self._queue = queue
         self._messages = messages
+        self._warehouses = warehouses
 
     async def show(self) -> None:
         """Prints what there is."""
@@ -68,7 +77,7 @@ class StockRoom:
         for level in levels:
             table.add_row(
                 level.sku,
-                level.warehouse,
+                level.warehouse + ("" if level.warehouse in self._warehouses else UNNAMED),
                 str(level.on_hand),
                 "" if level.low_at is None else f"{level.low_at}{' (low)' if level.is_low else ''}",
                 str(queued.get(level.sku, "")),
@@ -119,14 +128,14 @@ def _say(text: str) -> None:
 _Work: TypeAlias = Callable[[StockRoom], Coroutine[Any, Any, None]]
 
 
-async def _run(settings: Settings, work: _Work) -> None:
+async def _run(settings: Settings, work: _Work, warehouses: Sequence[str]) -> None:
     client = await connect(settings.temporal_address, settings.temporal_namespace, lazy=True)
     task_queue = settings.temporal_task_queue
     async with Database(settings.database_url.get_secret_value()) as database:
         queue = StockQueue(database, Fulfillments(client, task_queue))
         outbox = WorkflowOutbox(client, task_queue)
         messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
-        await work(StockRoom(database, queue, messages))
+        await work(StockRoom(database, queue, messages, warehouses))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -194,8 +203,8 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load(Settings)
     try:
-        catalog = read_catalog(settings.catalog_file)
-        work = _work(arguments, catalog.warehouses_for(None))
+        warehouses = read_catalog(settings.catalog_file).warehouses_for(None)
+        work = _work(arguments, warehouses)
     except StockFileError as error:
         lines = [*error.problems[:MOST_PROBLEMS], "nothing is imported"]
         sys.exit("\n".join(f"{arguments.file}: {line}" for line in lines))
@@ -204,7 +213,7 @@ def main() -> None:
     except CatalogError as error:
         sys.exit(f"CATALOG_FILE: {error.message}")
     try:
-        asyncio.run(_run(settings, work))
+        asyncio.run(_run(settings, work, warehouses))
     except FulfillmentError as error:
         sys.exit(f"{error.code}: {error.message}")
 

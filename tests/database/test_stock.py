@@ -3,8 +3,11 @@
 import asyncio
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import func, select
 
+from activities.allocation import Allocation, Shortage, take_pieces
+from database.backorders import join_queue
 from database.engine import Database
 from database.stock import (
     LowStock,
@@ -16,8 +19,11 @@ from database.stock import (
     take,
 )
 from database.tables import stock_movements
+from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
+from domain.shipping import ParcelItem
 from domain.stock import MAIN_WAREHOUSE, Take
+from tests.harness.paid_orders import record_shipments
 
 REF = FulfillmentRef(session_id="cs_test_stock", line_item_id="li_1", kind="shipment")
 
@@ -136,3 +142,27 @@ async def test_opposite_imports_at_the_same_moment_wait_for_each_other(database_
 
         await asyncio.gather(*(count(new[::step], 5) for step in (1, -1) * 5))
         assert [await _on_hand(database, sku) for sku in new] == [{MAIN_WAREHOUSE: 5}] * 20
+
+
+async def test_a_shortage_tells_what_there_is_and_why_it_does_not_help(database_url: str) -> None:
+    sku = _new_sku()
+    wanted = [ParcelItem(sku=sku, quantity=3, weight_grams=1)]
+    async with Database(database_url) as database:
+        async with database.transaction() as connection:
+            await set_stock(connection, {(sku, "berlin"): 2, (sku, MAIN_WAREHOUSE): 9}, {})
+            short = await take_pieces(connection, REF, wanted, ["berlin"])
+        assert short == Shortage(
+            f"SKU {sku}: 3 wanted, 2 on hand, 9 in warehouses that catalog.toml does not name"
+        )
+        [queued] = await record_shipments(database)
+        async with database.transaction() as connection:
+            await join_queue(connection, queued, wanted)
+            taken = await take_pieces(connection, REF, wanted, ["berlin", MAIN_WAREHOUSE])
+            assert taken == Allocation((_of(sku, 3),))
+            left = [ParcelItem(sku=sku, quantity=6, weight_grams=1)]
+            short = await take_pieces(connection, REF, left, ["berlin", MAIN_WAREHOUSE])
+        assert short == Shortage(f"SKU {sku}: 6 wanted, 8 on hand, 3 queued for by older orders")
+        unknown = [ParcelItem(sku=f"{sku}-X", quantity=1, weight_grams=1)]
+        async with database.transaction() as connection:
+            with pytest.raises(PermanentError, match="has no stock record"):
+                await take_pieces(connection, REF, unknown, [MAIN_WAREHOUSE])

@@ -1,10 +1,13 @@
 """Where pieces come from, and in which parcels they go."""
 
+import re
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.catalog import Catalog, parse_catalog
-from domain.shipping import ParcelItem
+from domain.shipping import ParcelItem, RateOrder, RateRule
 from domain.stock import Take, allocate, pack
 
 MUGS = ParcelItem(sku="MUG", quantity=2, weight_grams=350)
@@ -59,6 +62,23 @@ def test_a_bundle_is_taken_as_its_parts_which_share_its_weight() -> None:
         ParcelItem(sku="MUG", quantity=4, weight_grams=334),
     )
     assert catalog.parts("MUG", 2, 350) == (MUGS,)
+
+
+def test_the_guides_example_is_a_catalog() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "stock.md").read_text()
+    [example] = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    catalog = parse_catalog(example)
+    assert catalog.warehouses_for("DE") == ("berlin",)
+    address = catalog.warehouse_address("berlin")
+    assert address is not None
+    assert address.city == "Berlin"
+    assert catalog.shipping.rate_rule == RateRule(services=("USPS Priority",))
+
+
+def test_without_a_rule_the_carrier_chooses_its_rate() -> None:
+    assert parse_catalog("[shipping]\nmax_parcel_grams = 1\n").shipping.rate_rule is None
+    fastest = parse_catalog('[shipping]\nrate = "fastest"\n').shipping.rate_rule
+    assert fastest == RateRule(otherwise=RateOrder.FASTEST)
 
 
 def _packed(takes: tuple[Take, ...], weights: dict[str, int]) -> list[tuple[str, dict[str, int]]]:
