@@ -17,7 +17,7 @@ from database.tables import audit
 from local.ports import LOCALHOST, free_port
 from settings import ReceiptSender
 from tests.harness.serving import serving
-from tests.harness.shop import ACCESS, MANUAL
+from tests.harness.shop import ACCESS, MANUAL, shipment
 from tests.harness.world import OPERATOR_TOKEN, STANDARD_WEBHOOKS_SECRET, World, eventually
 
 BEARER = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
@@ -248,17 +248,19 @@ async def test_after_a_bounce_the_next_mail_waits_for_an_operator(world: World) 
 
 async def test_who_called_a_mail_spam_gets_receipts_only(world: World) -> None:
     address = f"{uuid4().hex}@example.com"
+    sku = await world.new_sku(on_hand=0)
     async with world.worker():
         session_id = await bought(world, address)
         (row,) = await log(world, session_id)
         await tell(world.api, problem("mail.complained", row["message_id"]))
         second = await world.shop.checkout(
-            await world.shop.price(ACCESS), await world.shop.price(MANUAL)
+            await world.shop.price(ACCESS), await world.shop.price(shipment(sku))
         )
         await world.shop.pay(second, email=address)
-        step = (await world.step_in(second, "awaiting_operator")).step
+        step = (await world.step_in(second, "action_required")).step
         await come(world, 2)
-        await world.decide(second, "mark_fulfilled", step, "called")
+        await world.restock(sku, 1)
+        await world.decide(second, "retry", step)
         await world.result(second)
     receipt, late = await log(world, second)
     assert receipt["sent_at"] is not None
@@ -329,19 +331,21 @@ async def test_any_of_several_secrets_is_good_and_without_one_there_is_no_webhoo
 async def test_where_stripe_sends_receipts_what_is_delivered_is_mailed_all_the_same(
     world: World,
 ) -> None:
+    sku = await world.new_sku(on_hand=0)
     async with world.with_settings(receipts=ReceiptSender.STRIPE).worker():
         session_id = await world.shop.checkout(
-            await world.shop.price(ACCESS), await world.shop.price(MANUAL)
+            await world.shop.price(ACCESS), await world.shop.price(shipment(sku))
         )
         await world.shop.pay(session_id)
-        step = (await world.step_in(session_id, "awaiting_operator")).step
+        step = (await world.step_in(session_id, "action_required")).step
         (ready,) = await come(world, 1)
         assert ACCESS["access_url"] in ready["text"]
-        await world.decide(session_id, "mark_fulfilled", step, "called")
+        await world.restock(sku, 1)
+        await world.decide(session_id, "retry", step)
         await world.result(session_id)
         late, _ = await come(world, 2)
     assert ready["subject"] == "Ready for you: access"
-    assert late["subject"] == "Ready for you: manual"
+    assert late["subject"] == "Ready for you: shipment"
     assert {row["name"] for row in await log(world, session_id)} == {"delivery"}
 
 
