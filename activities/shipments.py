@@ -189,9 +189,10 @@ class ShipmentActivities:
                 await self._release(ref)
                 raise
         async with self._database.transaction() as connection:
+            # The fulfillment's row before those of its parcels, as whoever claims it does.
+            await mark_fulfillment(connection, ref, FulfillmentState.FULFILLED)
             if booked is not None:
                 await mark_booked(connection, *booked)
-            await mark_fulfillment(connection, ref, FulfillmentState.FULFILLED)
         return Progress()
 
     async def _book(self, parcel: ParcelRow, claim: _Claim) -> BookedShipment:

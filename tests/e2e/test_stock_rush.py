@@ -22,7 +22,7 @@ from database.engine import Database
 from database.stock import read_stock, set_stock
 from database.tables import backorders, fulfillments, messages, stock_movements
 from domain.catalog import Catalog, parse_catalog
-from domain.errors import PermanentError
+from domain.errors import PermanentError, TransientError
 from domain.ids import FulfillmentRef
 from domain.stock import MAIN_WAREHOUSE, OutOfStockPolicy
 from local.carrier.app import create_app as create_carrier
@@ -238,3 +238,36 @@ async def test_bundles_of_several_warehouses_go_to_who_queues_first(
         for sku in (mug, book):
             assert await warehouse.on_hand(sku) == 0
             assert await warehouse.sent(sku) == PIECES + came
+
+
+async def test_tries_of_one_shipment_at_the_same_moment_take_its_stock_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    sku = f"SKU-{uuid4().hex}"
+    async with _open(database_url, Catalog(), tmp_path) as warehouse:
+        refs = await record_shipments(warehouse.databases[0], 20)
+        async with warehouse.databases[0].transaction() as connection:
+            await set_stock(connection, {(sku, MAIN_WAREHOUSE): PIECES}, {})
+        requests = _requests(refs, [sku], OutOfStockPolicy.OPERATOR)
+
+        async def until_booked(activities: ShipmentActivities, request: BookShipmentInput) -> None:
+            while True:
+                try:
+                    await activities.book_shipment(request)
+                except TransientError as error:
+                    # Another try was first; anything else, such as a deadlock, is a defect.
+                    if error.code != "shipment_claimed":
+                        raise
+                else:
+                    return
+
+        await asyncio.gather(
+            *(
+                until_booked(activities, request)
+                for request in requests
+                for activities in warehouse.activities
+            )
+        )
+        assert await warehouse.states(refs) == {"fulfilled": len(refs)}
+        assert await warehouse.on_hand(sku) == PIECES - len(refs)
+        assert await warehouse.sent(sku) == len(refs)
