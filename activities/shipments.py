@@ -17,6 +17,7 @@ from activities.stock_queue import StockQueue
 from database import questions, reservations, stock
 from database.backorders import join_queue, leave_queue
 from database.engine import Database
+from database.locks import lock_fulfillment
 from database.orders import lock_order, mark_fulfillment
 from database.parcels import (
     ParcelRow,
@@ -360,6 +361,7 @@ class ShipmentActivities:
                     "shipment_booked", "the carrier has booked this parcel: retry to record it"
                 )
         async with self._database.transaction() as connection:
+            await lock_fulfillment(connection, ref)
             await reservations.release(connection, ref.session_id, ref)
             await leave_queue(connection, ref)
             await questions.withdraw(connection, ref)
@@ -369,6 +371,7 @@ class ShipmentActivities:
 
     async def _release(self, ref: FulfillmentRef) -> None:
         async with self._database.transaction() as connection:
+            await lock_fulfillment(connection, ref)
             await _put_back_whole(connection, ref)
         await self._wake_queue()
 

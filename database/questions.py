@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import is_fulfillment, naming
-from database.tables import backorders, fulfillments, orders, questions
+from database.locks import lock_fulfillment
+from database.tables import backorders, orders, questions
 from domain.checkout import Address
 from domain.ids import FulfillmentRef
 from domain.orders import Question, StockAnswer
@@ -67,9 +68,6 @@ _TAKE_DEFAULTS = (
         answered_at=func.now(),
     )
     .returning(questions.c.name)
-)
-_LOCK_FULFILLMENT = (
-    select(fulfillments.c.state).where(is_fulfillment(fulfillments)).with_for_update()
 )
 _CHOOSE = (
     update(questions)
@@ -152,7 +150,7 @@ async def choose(connection: AsyncConnection, ref: FulfillmentRef, choice: Stock
         False when there is nothing to choose any more.
     """
     # What takes its stock holds this lock, so that the queue is read as it is.
-    await connection.execute(_LOCK_FULFILLMENT, naming(ref))
+    await lock_fulfillment(connection, ref)
     values = {"new_answer": choice, "new_answered_by": AnsweredBy.CUSTOMER}
     return await connection.scalar(_CHOOSE, {**naming(ref), **values}) is not None
 
