@@ -21,7 +21,10 @@ from settings import LocalSettings
 ROOT = Path(__file__).parent.parent
 EMULATOR_KEY = "sk_test_local_stripe_emulator"
 """What the emulator accepts as a key; it only listens on this machine."""
-SAMPLE_STOCK = ("MUG-BLUE", "100", "BOOK-PRINT", "100", "TEAPOT-JP", "100")
+SAMPLE_STOCK = (
+    *("MUG-BLUE", "100", "BOOK-PRINT", "100", "TEAPOT-JP", "100"),
+    *("PRINT-SIGNED", "0"),
+)
 """What the emulator's sample shop sells that has to be shipped: SKU, pieces, SKU, pieces, …"""
 WORKER_READY_LINE = "listening on task queue"
 WORKER_STOP_TIMEOUT_S = 25.0
