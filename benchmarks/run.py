@@ -35,7 +35,7 @@ async def bench(size: Size, console: Console) -> None:
     """
     console.print("Starting the stack")
     async with AsyncExitStack() as exits:
-        stack = await exits.enter_async_context(Stack())
+        stack = await exits.enter_async_context(Stack(only_orders=True))
         settings = Settings.model_validate(
             {name.lower(): value for name, value in stack.environment.items()}
         )

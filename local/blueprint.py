@@ -55,8 +55,14 @@ class Blueprint:
         return self.folder / "operator-token"
 
 
-def draw(settings: LocalSettings) -> Blueprint:
-    """The stack that fits the settings: what they name elsewhere is not started here."""
+def draw(settings: LocalSettings, *, only_orders: bool = False) -> Blueprint:
+    """The stack that fits the settings: what they name elsewhere is not started here.
+
+    Args:
+        settings: Where its parts listen, and what is there already.
+        only_orders: Whether nothing goes on beside orders: no application of the merchant's is
+            told, and no parcel moves.
+    """
     plan = Blueprint(folder=settings.data_dir.resolve())
     api = f"http://{LOCALHOST}:{settings.port}"
     plan.environment |= {
@@ -82,7 +88,7 @@ def draw(settings: LocalSettings) -> Blueprint:
     }
     stock = []
     outside = []
-    if not settings.app_webhook_url:
+    if not settings.app_webhook_url and not only_orders:
         outside.append(_merchant(plan, settings))
     if not settings.stripe_api_key:
         outside.append(_stripe(plan, settings, webhook_url=f"{api}/webhook"))
@@ -90,7 +96,7 @@ def draw(settings: LocalSettings) -> Blueprint:
     if not settings.smtp_url:
         outside.append(_inbox(plan, settings))
     if settings.carrier is CarrierChoice.HTTP and not settings.carrier_url:
-        outside.append(_carrier(plan, settings))
+        outside.append(_carrier(plan, settings, moves=not only_orders))
     if not settings.temporal_address:
         outside.append(_temporal(plan, settings))
     if not settings.database_url:
@@ -133,17 +139,17 @@ def _temporal(plan: Blueprint, settings: LocalSettings) -> Part:
     return temporal_part(port=port, ui_port=ui_port, namespace=namespace, db_file=file)
 
 
-def _carrier(plan: Blueprint, settings: LocalSettings) -> Part:
+def _carrier(plan: Blueprint, settings: LocalSettings, *, moves: bool) -> Part:
     port = settings.carrier_port
     url = f"http://{LOCALHOST}:{port}"
     plan.ports["CARRIER_PORT"] = port
     plan.environment["CARRIER_URL"] = plan.urls["Carrier"] = url
     secret = plan.environment["CARRIER_WEBHOOK_SECRETS"].split(",")[0].strip()
+    callback_url = f"http://{LOCALHOST}:{settings.port}/carrier/webhook"
+    callback = ("--callback-url", callback_url, "--callback-secret", secret) if moves else ()
     return _python(
         *("carrier", "-m", "local.carrier", "--port", str(port)),
-        *("--file", str(plan.folder / "carrier.db")),
-        *("--callback-url", f"http://{LOCALHOST}:{settings.port}/carrier/webhook"),
-        *("--callback-secret", secret),
+        *("--file", str(plan.folder / "carrier.db"), *callback),
         health_url=f"{url}/healthz",
     )
 

@@ -27,16 +27,17 @@ class Stack:
     Args:
         parts: the names of the parts to run; None runs all. The others' ports stay reserved
             in `environment` for whatever the caller runs there.
+        only_orders: whether nothing goes on beside orders, so that only they are measured.
 
     Attributes:
         environment: the product's settings, as environment variables.
         urls: where people and clients find the parts, by name.
     """
 
-    def __init__(self, parts: Collection[str] | None = None) -> None:
+    def __init__(self, parts: Collection[str] | None = None, *, only_orders: bool = False) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="stack-")
         folder = Path(self._temporary.name)
-        blueprint = draw(_free_settings(folder))
+        blueprint = draw(_free_settings(folder), only_orders=only_orders)
         self.environment = blueprint.environment
         self.urls = blueprint.urls
         stages = [
