@@ -187,7 +187,7 @@ async def leave_traces(world: World, session_id: str, customer: Customer) -> Non
                 state="pending",
             ),
             insert(license_keys)
-            .values(key=key, pool="app", **of_item, position=1)
+            .values(key=key, shown=key, pool="app", **of_item, position=1)
             .on_conflict_do_nothing(),
             insert(license_activations).from_select(
                 ["key", "instance"],

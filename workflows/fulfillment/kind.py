@@ -66,8 +66,8 @@ class FulfillmentKind(Generic[P]):
             return self.parameters.model_validate(raw)
         except ValidationError as error:
             problems = (
-                # What concerns several of them has no place of its own.
-                f"{'_'.join([self.name, *map(str, problem['loc'])])}: {problem['msg']}"
+                f"{'_'.join((self.name, *(str(part) for part in problem['loc'])))}: "
+                f"{problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors()
             )
             raise ValueError("; ".join(problems)) from error
