@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ import pytest
 from sqlalchemy import func, select
 
 from database.licenses import count_free, import_keys
-from database.tables import service_calls
+from database.tables import downloads, service_calls
 from domain.errors import FulfillmentError, TransientError
 from domain.ids import FulfillmentRef
 from domain.orders import Fulfillment, FulfillmentState
@@ -108,6 +109,18 @@ async def _open_calls(scene: Scene, ref: FulfillmentRef) -> int:
         return await connection.scalar(select(func.count()).where(of_order, is_open)) or 0
 
 
+async def _put_file(scene: Scene) -> None:
+    folder = scene.world.settings.downloads_folder
+    assert folder is not None
+    (folder / scene.name).write_bytes(b"music")
+
+
+async def _offered(scene: Scene, ref: FulfillmentRef) -> int:
+    of_order = downloads.c.session_id == ref.session_id
+    async with scene.world.database.transaction() as connection:
+        return await connection.scalar(select(func.count()).where(of_order)) or 0
+
+
 async def _fill_pool(scene: Scene) -> None:
     keys = {f"{scene.name}{number}".upper(): f"{scene.name}-{number}" for number in range(100)}
     async with scene.world.database.transaction() as connection:
@@ -127,6 +140,14 @@ SAMPLES = {
         lambda _: ACCESS,
         bad=("url", "ftp://example.com"),
         missing=frozenset({"access_url", "access_feature"}),
+    ),
+    "download": Sample(
+        lambda scene: {"fulfillment": "download", "download_files": scene.name},
+        bad=("files", "../settings.py"),
+        missing=frozenset({"download_files"}),
+        prepare=_put_file,
+        effects=_offered,
+        held=_offered,
     ),
     "license_key": Sample(
         lambda scene: {"fulfillment": "license_key", "license_key_pool": scene.name},
@@ -255,9 +276,13 @@ def parameters_of(name: str, metadata: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 async def delivery(
-    world: World, kinds: dict[str, FulfillmentKind[Any]], request: pytest.FixtureRequest
+    world: World,
+    kinds: dict[str, FulfillmentKind[Any]],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> AsyncIterator[Delivery]:
     kind = kinds[request.param]
+    world = world.with_settings(downloads_folder=tmp_path)
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(merchant_service())
         scene = Scene(world, service, name=f"OURS-{uuid4().hex[:8].upper()}")
