@@ -135,7 +135,8 @@ async def test_a_card_pays_after_a_bank_debit_came_back(
     [told] = await inbox.wait_for("checkout.session.async_payment_succeeded")
     assert told.event().data.object["id"] == session_id
     assert client.v1.checkout.sessions.retrieve(session_id).payment_status == "paid"
-    assert inbox.types().count("checkout.session.async_payment_failed") == 1
+    # Deliveries overtake each other: the earlier event may come last.
+    assert len(await inbox.wait_for("checkout.session.async_payment_failed")) == 1
 
 
 @pytest.mark.parametrize(
