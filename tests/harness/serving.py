@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+KEEP_ALIVE_S = 600
+"""Longer than any test: a client that reuses a connection just as it is closed gets an error."""
+
 
 class _Server(uvicorn.Server):
     @contextmanager
@@ -21,7 +24,13 @@ async def serving(apps: Mapping[int, ASGIApp]) -> AsyncIterator[None]:
     servers = [
         _Server(
             uvicorn.Config(
-                app, host="127.0.0.1", port=port, log_config=None, ws="none", lifespan="on"
+                app,
+                host="127.0.0.1",
+                port=port,
+                log_config=None,
+                ws="none",
+                lifespan="on",
+                timeout_keep_alive=KEEP_ALIVE_S,
             )
         )
         for port, app in apps.items()
