@@ -3,9 +3,14 @@
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
 
+import psycopg
 import pytest
 from hypothesis import settings
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -21,11 +26,28 @@ settings.register_profile("explore")
 
 
 @pytest.fixture(scope="session")
-def database_url() -> Iterator[str]:
-    """A migrated, embedded PostgreSQL."""
+def migrated_url() -> Iterator[str]:
+    """An embedded PostgreSQL whose first database is migrated, and the model of all others."""
     with embedded_postgres() as url:
         upgrade(url)
         yield url
+
+
+@pytest.fixture(scope="module")
+def database_url(migrated_url: str) -> Iterator[str]:
+    """A migrated database of the module's own.
+
+    What a sweep finds must not depend on which modules ran before in the same process.
+    """
+    name = f"tests_{uuid4().hex}"
+    model = conninfo_to_dict(migrated_url)["dbname"]
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(str(model)))
+        )
+    yield urlsplit(migrated_url)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 @pytest.fixture(scope="session")
