@@ -43,6 +43,7 @@ from domain.errors import TransientError
 from domain.links import Links
 from domain.mail import Branding
 from emails.render import Renderer
+from ending import run_to_end
 from logs import log_to_stderr
 from settings import ReceiptSender, Settings, load
 from workflows.catalog_file import read_catalog
@@ -246,4 +247,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_end(main)

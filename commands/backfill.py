@@ -27,6 +27,7 @@ from domain.errors import FulfillmentError, MisconfiguredError, TransientError
 from domain.formats import format_money, locale_of
 from domain.orders import OrderState
 from domain.reconciliation import Action, Finding
+from ending import run_to_end
 from settings import Settings, load
 from workflows.client import Fulfillments, connect
 
@@ -223,4 +224,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_end(main)

@@ -20,6 +20,7 @@ from rich.text import Text
 from commands.checks import GROUPS
 from commands.checks.registry import Row, State, fail, ok, open_site, run
 from commands.partial_settings import PartialSettings, read_partially
+from ending import run_to_end
 
 COLORS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.SKIPPED: "dim"}
 SECRETS = "stripe_webhook_secrets"
@@ -139,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_end(main)

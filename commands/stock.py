@@ -36,6 +36,7 @@ from database.engine import Database
 from database.stock import read_stock, receive, set_stock
 from domain.catalog import CatalogError
 from domain.errors import FulfillmentError, TransientError
+from ending import run_to_end
 from settings import Settings, load
 from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
@@ -219,4 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_end(main)

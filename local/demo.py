@@ -17,6 +17,7 @@ from rich.console import Console
 from stripe.params.checkout import SessionCreateParams
 from temporalio.client import Client
 
+from ending import run_to_end
 from local.ports import LOCALHOST
 from local.running import find_running
 from local.stack import Stack
@@ -237,4 +238,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_end(main)
