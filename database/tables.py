@@ -138,11 +138,58 @@ fulfillments = Table(
     ),
     Column("error", Text, comment="why an operator is needed"),
     Column("note", Text, comment="what an operator said: who, and why"),
+    Column(
+        "reversed",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="pieces that are to be taken back, or not to be delivered",
+    ),
+    Column(
+        "taken_back",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="how many of them are: it follows `reversed`",
+    ),
+    Column(
+        "held",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="whether its delivery has to wait for how a reversal ends",
+    ),
+    Column("fulfilled_at", DateTime(timezone=True), comment="when it was delivered first"),
     _created_at(),
     _updated_at(),
     ForeignKeyConstraint(
         ["session_id", "line_item_id"], [line_items.c.session_id, line_items.c.line_item_id]
     ),
+)
+Index(
+    "ix_fulfillments_unsettled_reversals",
+    fulfillments.c.session_id,
+    postgresql_where=fulfillments.c.reversed != fulfillments.c.taken_back,
+)
+
+# Refunds, disputes and early fraud warnings, under their IDs at Stripe.
+reversals = Table(
+    "reversals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("session_id", Text, ForeignKey(orders.c.session_id), nullable=False, index=True),
+    Column("cause", Text, nullable=False, comment="see domain.reversals.Cause"),
+    Column("status", Text, nullable=False, comment="Stripe's own word"),
+    Column("counts", Boolean, nullable=False, comment="false once it failed, or was won"),
+    Column("amount_minor", BigInteger, comment="null for a warning"),
+    Column("currency", Text),
+    Column("reason", Text, comment="Stripe's own word"),
+    Column("lines", JSONB, comment="pieces by line item; null: nobody has said"),
+    Column("problem", Text, comment="why nobody could tell which pieces"),
+    Column("decision", Text, comment="an operator's: revoke or keep"),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="at Stripe"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _updated_at(),
 )
 
 
@@ -174,6 +221,7 @@ entitlements = Table(
     Column("expires_at", DateTime(timezone=True), comment="null: it does not end by itself"),
     Column("revoked_at", DateTime(timezone=True)),
     Column("revoked_because", Text),
+    Column("reversed_at", DateTime(timezone=True), comment="null unless a reversal has revoked it"),
     _created_at(),
 )
 Index("ix_entitlements_customer_email", func.lower(entitlements.c.customer_email))
@@ -200,6 +248,9 @@ license_keys = Table(
     Column("issued_at", DateTime(timezone=True)),
     Column("expires_at", DateTime(timezone=True)),
     Column("disabled_at", DateTime(timezone=True)),
+    Column(
+        "reversed_at", DateTime(timezone=True), comment="null unless a reversal has disabled it"
+    ),
     _created_at(),
     ForeignKeyConstraint(
         ["session_id", "line_item_id", "kind"],
@@ -228,6 +279,7 @@ downloads = Table(
     *_fulfillment_key(),
     Column("file", Text, primary_key=True, comment="below DOWNLOADS_FOLDER"),
     Column("allowed", Integer, comment="how often; null: any number"),
+    Column("allowed_each", Integer, comment="how often for each piece that was bought"),
     Column("served_bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("count", Integer, nullable=False, server_default=text("0"), comment="how often begun"),
     Column("expires_at", DateTime(timezone=True), nullable=False),

@@ -29,6 +29,9 @@ catalog.toml, where a price ID wins over a product ID:
     max_parcel_grams = 20000
     services = ["USPS Priority"]
     rate = "cheapest"
+
+    [reversals.access]                               what refunds and disputes take back, by
+    dispute_opened = "keep"                          fulfillment kind; see `domain.reversals`
 """
 
 import tomllib
@@ -51,6 +54,7 @@ from pydantic import (
 from domain.checkout import Address, LineItem
 from domain.errors import FulfillmentError
 from domain.orders import PlannedFulfillment
+from domain.reversals import DEFAULT_POLICIES, ReversalPolicy
 from domain.shipping import ParcelItem, RateOrder, RateRule
 from domain.stock import MAIN_WAREHOUSE
 
@@ -190,6 +194,20 @@ class Catalog(BaseModel):
     """What one piece of a SKU is made of, where that is other SKUs."""
     warehouses: Mapping[str, Warehouse] = {}
     shipping: ShippingOptions = ShippingOptions()
+    reversals: Mapping[str, ReversalPolicy] = {}
+    """By fulfillment kind; what an entry does not say is as by default."""
+
+    @field_validator("reversals", mode="before")
+    @classmethod
+    def _over_defaults(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            kind: {**_default_policy(str(kind)).model_dump(), **entry}
+            if isinstance(entry, Mapping)
+            else entry
+            for kind, entry in value.items()
+        }
 
     @model_validator(mode="after")
     def _check_bundles(self) -> Self:
@@ -245,9 +263,17 @@ class Catalog(BaseModel):
         warehouse = self.warehouses.get(name)
         return warehouse.address if warehouse is not None else None
 
+    def reversal_policy(self, kind: str) -> ReversalPolicy:
+        """What refunds and disputes mean for a fulfillment kind."""
+        return self.reversals.get(kind) or _default_policy(kind)
+
     def all_plans(self) -> dict[str, tuple[PlannedFulfillment, ...]]:
         """What each price and product of the file plans, to be checked before serving."""
         return {key: entry.plan(key) for key, entry in {**self.products, **self.prices}.items()}
+
+
+def _default_policy(kind: str) -> ReversalPolicy:
+    return DEFAULT_POLICIES.get(kind, ReversalPolicy())
 
 
 def parse_catalog(text: str) -> Catalog:

@@ -1,0 +1,113 @@
+"""Refunds, disputes and early fraud warnings, and what they take back"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "reversals",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False, comment="see domain.reversals.Cause"),
+        sa.Column("status", sa.Text(), nullable=False, comment="Stripe's own word"),
+        sa.Column(
+            "counts", sa.Boolean(), nullable=False, comment="false once it failed, or was won"
+        ),
+        sa.Column("amount_minor", sa.BigInteger(), comment="null for a warning"),
+        sa.Column("currency", sa.Text()),
+        sa.Column("reason", sa.Text(), comment="Stripe's own word"),
+        sa.Column(
+            "lines",
+            postgresql.JSONB(),
+            comment="pieces by line item; null: nobody has said",
+        ),
+        sa.Column("problem", sa.Text(), comment="why nobody could tell which pieces"),
+        sa.Column("decision", sa.Text(), comment="an operator's: revoke or keep"),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, comment="at Stripe"),
+        sa.Column(
+            "recorded_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["orders.session_id"], name=op.f("fk_reversals_session_id_orders")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reversals")),
+    )
+    op.create_index(op.f("ix_reversals_session_id"), "reversals", ["session_id"])
+    _fulfillments()
+    for table, comment in (
+        ("entitlements", "null unless a reversal has revoked it"),
+        ("license_keys", "null unless a reversal has disabled it"),
+    ):
+        op.add_column(table, sa.Column("reversed_at", sa.DateTime(timezone=True), comment=comment))
+    op.add_column(
+        "downloads",
+        sa.Column("allowed_each", sa.Integer(), comment="how often for each piece that was bought"),
+    )
+    op.execute(
+        "UPDATE downloads SET allowed_each = downloads.allowed / line_items.quantity "
+        "FROM line_items WHERE line_items.session_id = downloads.session_id "
+        "AND line_items.line_item_id = downloads.line_item_id AND line_items.quantity > 0"
+    )
+
+
+def _fulfillments() -> None:
+    for name, comment in (
+        ("reversed", "pieces that are to be taken back, or not to be delivered"),
+        ("taken_back", "how many of them are: it follows `reversed`"),
+    ):
+        op.add_column(
+            "fulfillments",
+            sa.Column(
+                name, sa.Integer(), server_default=sa.text("0"), nullable=False, comment=comment
+            ),
+        )
+    op.add_column(
+        "fulfillments",
+        sa.Column(
+            "held",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="whether its delivery has to wait for how a reversal ends",
+        ),
+    )
+    op.add_column(
+        "fulfillments",
+        sa.Column(
+            "fulfilled_at",
+            sa.DateTime(timezone=True),
+            comment="when it was delivered first",
+        ),
+    )
+    # The best that is known of those from before.
+    op.execute("UPDATE fulfillments SET fulfilled_at = updated_at WHERE state = 'fulfilled'")
+    op.create_index(
+        "ix_fulfillments_unsettled_reversals",
+        "fulfillments",
+        ["session_id"],
+        postgresql_where=sa.text("reversed <> taken_back"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_fulfillments_unsettled_reversals", "fulfillments")
+    for name in ("reversed", "taken_back", "held", "fulfilled_at"):
+        op.drop_column("fulfillments", name)
+    op.drop_column("downloads", "allowed_each")
+    op.drop_column("license_keys", "reversed_at")
+    op.drop_column("entitlements", "reversed_at")
+    op.drop_table("reversals")
