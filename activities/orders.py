@@ -208,7 +208,12 @@ class OrderActivities:
             await refresh_state(connection, request.session_id)
 
     @activity.defn
-    async def close_order(self, request: CloseOrderInput) -> None:
-        """Ends an order, once all its steps are settled."""
+    async def close_order(self, request: CloseOrderInput) -> OrderState | None:
+        """Ends an order, once all its steps are settled.
+
+        Returns:
+            As what; None where there is something to deliver after all.
+        """
         async with self._database.transaction() as connection:
-            await close_order(connection, request.session_id, request.state)
+            await lock_order(connection, request.session_id)
+            return await close_order(connection, request.session_id, request.state)

@@ -38,6 +38,7 @@ from domain.checkout import (
     SessionStatus,
     mismatch_of,
 )
+from domain.errors import HeldError, ReversedError
 from domain.ids import FulfillmentRef
 from domain.money import Money
 from domain.orders import (
@@ -50,6 +51,7 @@ from domain.orders import (
     FulfillmentState,
     OrderState,
     PlannedFulfillment,
+    ended_as,
     next_state,
 )
 
@@ -239,7 +241,8 @@ _IS_FULFILLMENT = is_fulfillment(fulfillments)
 _CLAIM_LINE = (
     select(
         fulfillments.c.state,
-        line_items.c.quantity,
+        fulfillments.c.held,
+        (line_items.c.quantity - fulfillments.c.reversed).label("quantity"),
         orders.c.customer_email,
         orders.c.shipping_address,
     )
@@ -250,9 +253,19 @@ _CLAIM_LINE = (
 )
 _MARK = (
     update(fulfillments)
-    .where(_IS_FULFILLMENT, fulfillments.c.state != FulfillmentState.FULFILLED)
+    .where(
+        _IS_FULFILLMENT,
+        fulfillments.c.state.not_in((FulfillmentState.FULFILLED, FulfillmentState.REVERSED)),
+    )
     .values(
         state=bindparam("new_state"),
+        fulfilled_at=case(
+            (
+                bindparam("new_state") == FulfillmentState.FULFILLED,
+                func.coalesce(fulfillments.c.fulfilled_at, func.now()),
+            ),
+            else_=fulfillments.c.fulfilled_at,
+        ),
         error=bindparam("new_error"),
         note=func.coalesce(bindparam("new_note", type_=Text), fulfillments.c.note),
         delivered=func.coalesce(
@@ -262,9 +275,13 @@ _MARK = (
 )
 _CLOSE = (
     update(orders)
-    .where(orders.c.session_id == SESSION, orders.c.state != OrderState.FULFILLED)
+    .where(
+        orders.c.session_id == SESSION,
+        orders.c.state.not_in((OrderState.FULFILLED, OrderState.REVERSED)),
+    )
     .values(state=bindparam("new_state"), error=None, error_step=None, closed_at=func.now())
 )
+_READ_FULFILLMENT_STATES = select(fulfillments.c.state).where(fulfillments.c.session_id == SESSION)
 _READ_ACCOUNT = select(orders.c.account).where(orders.c.session_id == SESSION)
 
 
@@ -284,14 +301,34 @@ class ClaimedLine(BaseModel):
 
     state: FulfillmentState
     quantity: int
+    """Pieces that were bought and are not reversed."""
     customer_email: str | None
     shipping_address: Address | None
 
 
+def refuse_reversed(state: str, *, held: bool) -> None:
+    """Refuses to deliver what was reversed, or has to wait; for what is done there is no reason.
+
+    Raises:
+        ReversedError: The money went back.
+        HeldError: The money may go back.
+    """
+    if state == FulfillmentState.REVERSED:
+        raise ReversedError
+    if held and state != FulfillmentState.FULFILLED:
+        raise HeldError
+
+
 async def claim_line(connection: AsyncConnection, ref: FulfillmentRef) -> ClaimedLine:
-    """Locks a fulfillment until the transaction ends; tells its state, item and buyer."""
-    row = await connection.execute(_CLAIM_LINE, naming(ref))
-    return ClaimedLine.model_validate(row.one(), from_attributes=True)
+    """Locks a fulfillment until the transaction ends; tells its state, item and buyer.
+
+    Raises:
+        ReversedError: The money went back: there is nothing to deliver any more.
+        HeldError: The money may go back: nothing is delivered until that is known.
+    """
+    row = (await connection.execute(_CLAIM_LINE, naming(ref))).one()
+    refuse_reversed(row.state, held=row.held)
+    return ClaimedLine.model_validate(row, from_attributes=True)
 
 
 async def mark_fulfillment(
@@ -303,7 +340,10 @@ async def mark_fulfillment(
     note: str | None = None,
     delivered: Iterable[Deliverable] = (),
 ) -> None:
-    """Records how far a fulfillment came, and what the customer has; once fulfilled it stays so."""
+    """Records how far a fulfillment came, and what the customer has.
+
+    Once fulfilled it stays so, and once reversed: see `database.reversals`.
+    """
     await connection.execute(
         _MARK,
         {
@@ -369,14 +409,28 @@ async def refresh_state(connection: AsyncConnection, session_id: str) -> None:
     )
 
 
-async def close_order(connection: AsyncConnection, session_id: str, state: OrderState) -> None:
-    """Ends an order in a closed state; one that was fulfilled stays as it is.
+async def close_order(
+    connection: AsyncConnection, session_id: str, state: OrderState
+) -> OrderState | None:
+    """Ends an order in a closed state; lock it first. One that has ended stays as it is.
 
-    What is held for a delayed payment goes back to stock when none is expected any more.
+    What is held for a delayed payment goes back to stock when none is expected any more. One to
+    be closed as fulfilled of which everything was reversed is closed as that.
+
+    Returns:
+        The state it is closed in; None where there is something to deliver after all, since a
+        reversal was undone in between.
     """
+    if state is OrderState.FULFILLED:
+        rows = await connection.scalars(_READ_FULFILLMENT_STATES, {SESSION.key: session_id})
+        states = {FulfillmentState(each) for each in rows}
+        if states - SETTLED_STATES:
+            return None
+        state = ended_as(states)
     await connection.execute(_CLOSE, {SESSION.key: session_id, "new_state": state})
     if state in LOST_STATES:
         await release(connection, session_id)
+    return state
 
 
 async def save_unknown(

@@ -98,6 +98,7 @@ _ABANDON = (
 _READ_SOLD = (
     select(
         line_items,
+        (line_items.c.quantity - fulfillments.c.reversed).label("wanted"),
         orders.c.account,
         orders.c.livemode,
         orders.c.locale,
@@ -182,7 +183,7 @@ async def read_sold(connection: AsyncConnection, ref: FulfillmentRef) -> SoldIte
         line_item=ServiceItem(
             id=row.line_item_id,
             description=row.description,
-            quantity=row.quantity,
+            quantity=row.wanted,
             price_id=row.price_id,
             product_id=row.product_id,
             amount_total_minor=row.amount_total_minor,

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SAME_LINE, is_fulfillment, naming, of_fulfillment
+from database.orders import refuse_reversed
 from database.reservations import ReservationState
 from database.tables import (
     backorders,
@@ -57,7 +58,8 @@ def _has(table: Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
 _CLAIM = (
     select(
         fulfillments.c.state,
-        line_items.c.quantity,
+        fulfillments.c.held,
+        (line_items.c.quantity - fulfillments.c.reversed).label("quantity"),
         orders.c.shipping_address,
         orders.c.collected["phone"].astext.label("phone"),
         shipments.c.stock_taken.label("holds_stock"),
@@ -126,9 +128,15 @@ class ExpectedShipment(BaseModel):
 
 
 async def claim_shipment(connection: AsyncConnection, ref: FulfillmentRef) -> ClaimedShipment:
-    """Locks a fulfillment until the transaction ends, and tells all about shipping it."""
-    row = await connection.execute(_CLAIM, naming(ref))
-    return ClaimedShipment.model_validate(row.one(), from_attributes=True)
+    """Locks a fulfillment until the transaction ends, and tells all about shipping it.
+
+    Raises:
+        ReversedError: The money went back: there is nothing to ship any more.
+        HeldError: The money may go back: nothing is shipped until that is known.
+    """
+    row = (await connection.execute(_CLAIM, naming(ref))).one()
+    refuse_reversed(row.state, held=row.held)
+    return ClaimedShipment.model_validate(row, from_attributes=True)
 
 
 async def read_expected(connection: AsyncConnection, ref: FulfillmentRef) -> ExpectedShipment:

@@ -3,7 +3,9 @@
     FulfillmentError
     ├── PermanentError           trying again changes nothing: a person must decide
     │   ├── SessionUnknownError  Stripe knows no such Checkout Session: nothing to fulfill
-    │   └── AddressRefusedError  the carrier does not know the address: the customer is asked
+    │   ├── AddressRefusedError  the carrier does not know the address: the customer is asked
+    │   ├── ReversedError        the money went back: there is nothing to deliver any more
+    │   └── HeldError            the money may go back: nothing is delivered until that is known
     └── TransientError           trying again may help
         └── MisconfiguredError   only after somebody mends a key or a setting: try slowly
 
@@ -12,6 +14,9 @@ interceptor translates the tree into Temporal's retry rules.
 """
 
 from datetime import timedelta
+
+REVERSED = "fulfillment_reversed"
+HELD = "fulfillment_held"
 
 
 class FulfillmentError(Exception):
@@ -44,6 +49,22 @@ class AddressRefusedError(PermanentError):
 
     def __init__(self, message: str) -> None:
         super().__init__("address_refused", message)
+
+
+class ReversedError(PermanentError):
+    """The money went back: there is nothing to deliver any more."""
+
+    def __init__(self) -> None:
+        super().__init__(REVERSED, "the money went back")
+
+
+class HeldError(PermanentError):
+    """The money may go back: nothing is delivered until that is known."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            HELD, "a dispute, a fraud warning or a refund without a line item: decide about it"
+        )
 
 
 class TransientError(FulfillmentError):

@@ -1,6 +1,7 @@
 """An order as it is recorded: its states, its line items and what was done for each."""
 
 import re
+from collections.abc import Set
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -30,6 +31,8 @@ class OrderState(StrEnum):
     """Part of it is delivered, the rest waits for something, and no operator is needed."""
     ACTION_REQUIRED = "action_required"
     FULFILLED = "fulfilled"
+    REVERSED = "reversed"
+    """All of it went back, with the money."""
     PAYMENT_FAILED = "payment_failed"
     EXPIRED = "expired"
     UNKNOWN_SESSION = "unknown_session"
@@ -52,7 +55,7 @@ LOST_STATES = frozenset({OrderState.PAYMENT_FAILED, OrderState.EXPIRED})
 
 
 class FulfillmentState(StrEnum):
-    """Where one fulfillment stands; the last two are ends."""
+    """Where one fulfillment stands; the last three are ends."""
 
     PENDING = "pending"
     BACKORDERED = "backordered"
@@ -65,9 +68,13 @@ class FulfillmentState(StrEnum):
     ACTION_REQUIRED = "action_required"
     FULFILLED = "fulfilled"
     SKIPPED = "skipped"
+    REVERSED = "reversed"
+    """All of it is taken back, or never delivered, since the money went back."""
 
 
-SETTLED_STATES = frozenset({FulfillmentState.FULFILLED, FulfillmentState.SKIPPED})
+SETTLED_STATES = frozenset(
+    {FulfillmentState.FULFILLED, FulfillmentState.SKIPPED, FulfillmentState.REVERSED}
+)
 WAITING_STATES = frozenset(
     {
         FulfillmentState.BACKORDERED,
@@ -145,6 +152,12 @@ class Fulfillment(PlannedFulfillment):
     note: str | None = None
     question: Question | None = None
     """What the customer is asked now."""
+    reversed: int = 0
+    """Pieces that are taken back, or not to be delivered: see `domain.reversals`."""
+    held: bool = False
+    """Whether its delivery has to wait for how a reversal ends."""
+    fulfilled_at: datetime | None = None
+    """When it was delivered first."""
     delivered: tuple[Deliverable, ...] = ()
     parcels: tuple[Parcel, ...] = ()
 
@@ -205,21 +218,28 @@ class Order(_Value):
     lines: tuple[OrderLine, ...]
 
 
+def ended_as(states: Set[FulfillmentState]) -> OrderState:
+    """As what an order ends whose fulfillments have come to these ends."""
+    done = states - {FulfillmentState.SKIPPED}
+    is_reversed = done == {FulfillmentState.REVERSED}
+    return OrderState.REVERSED if is_reversed else OrderState.FULFILLED
+
+
 def next_state(
     current: OrderState | None, payment: Payment, *, foreign: bool = False
 ) -> OrderState:
     """The state of an order after Stripe was asked about its payment.
 
-    What was fulfilled stays fulfilled whatever Stripe says later, a paid order that is being
-    worked on goes on, and what was ours stays ours, also when none of its products is described
-    any more; any other state follows the payment.
+    What was fulfilled, or went back, stays so whatever Stripe says of the payment later, a paid
+    order that is being worked on goes on, and what was ours stays ours, also when none of its
+    products is described any more; any other state follows the payment.
 
     Args:
         current: The recorded state; None for a new order.
         payment: What Stripe says.
         foreign: Whether none of it is ours to fulfill.
     """
-    if current is OrderState.FULFILLED:
+    if current in {OrderState.FULFILLED, OrderState.REVERSED}:
         return current
     if foreign and current in {None, OrderState.IGNORED, OrderState.UNKNOWN_SESSION}:
         return OrderState.IGNORED

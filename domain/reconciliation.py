@@ -8,7 +8,8 @@
 | awaiting_payment            | wake           | nothing           | wake         |
 | fulfilling, action_required | nothing        | nothing           | nothing      |
 | partially_fulfilled         | nothing        | nothing           | nothing      |
-| fulfilled, ignored          | nothing        | nothing           | nothing      |
+| fulfilled, reversed         | nothing        | nothing           | nothing      |
+| ignored                     | nothing        | nothing           | nothing      |
 
 An order that needs an operator before it was paid counts as awaiting its payment. One that
 fulfills or waits for an operator has its workflow; should that be gone, the sweep over open

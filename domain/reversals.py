@@ -5,19 +5,20 @@ items it is about, and what that means for each way they are delivered, is decid
 reversals of an order together and from nothing else: so it does not matter in which order they
 are heard of, how often, or whether one was undone in between.
 
-| cause            | at Stripe                                          | by default                     |
-|------------------|----------------------------------------------------|--------------------------------|
-| `refund`         | a refund that is pending or succeeded              | revoke                         |
-| `inquiry`        | a dispute that begins with `warning_`              | digital goods keep, else hold  |
-| `dispute_opened` | `needs_response`, `under_review`: the money is away | digital goods revoke, else hold |
-| `dispute_lost`   | `lost`, `prevented`                                | revoke                         |
-| `fraud_warning`  | an actionable early fraud warning                  | hold                           |
+| cause            | at Stripe                                           | by default        |
+|------------------|-----------------------------------------------------|-------------------|
+| `refund`         | a refund that is pending or succeeded               | revoke            |
+| `inquiry`        | a dispute whose status begins with `warning_`       | hold; digital: keep |
+| `dispute_opened` | `needs_response`, `under_review`: the money is away | hold; digital: revoke |
+| `dispute_lost`   | `lost`, `prevented`                                 | revoke            |
+| `fraud_warning`  | an early fraud warning that is `actionable`         | hold              |
 
 A failed or canceled refund, a dispute that was won and a closed inquiry count for nothing: what
 they took is given back.
 
-Source: Stripe's pages "Refund and cancel payments", "How disputes work" and "Early fraud warnings",
-and its API reference, "The Refund object", "The Dispute object" and "The Early Fraud Warning object".
+Source: Stripe's pages "Refund and cancel payments", "How disputes work" and "Early fraud
+warnings", and its API reference, "The Refund object", "The Dispute object" and "The Early Fraud
+Warning object".
 """
 
 import re
@@ -113,8 +114,29 @@ class Reversal(_Value):
     """Stripe's own word for why."""
     lines: dict[str, int] | None = None
     """Pieces by line item; None where nobody has said."""
+    problem: str | None = None
+    """Why nobody could tell which pieces."""
     decision: Decision | None = None
     created_at: datetime
+
+
+_FINAL = frozenset({"failed", "canceled", "warning_closed", "won", "lost", "prevented"})
+
+
+def is_final(reversal: Reversal) -> bool:
+    """Whether Stripe will not say anything else of it, as far as one knows."""
+    return reversal.status in _FINAL
+
+
+def supersedes(new: Reversal, old: Reversal) -> bool:
+    """Whether `new` was said after `old`, which may have been read at the same moment.
+
+    A refund that has failed never succeeds any more, and what was decided is not open again.
+    """
+    if is_final(old) and not is_final(new):
+        return False
+    was_pending = new.status in {"pending", "requires_action"}
+    return not (old.cause is Cause.REFUND and old.status == "succeeded" and was_pending)
 
 
 class PaidLine(_Value):

@@ -148,7 +148,7 @@ class Fulfillments:
                 raise
             # Deleted in between: nothing says that it was fulfilled, but the order's rows.
             return True
-        return result.state is not OrderState.FULFILLED
+        return result.state not in {OrderState.FULFILLED, OrderState.REVERSED}
 
     async def ensure(
         self, session_id: str, *, account: str | None, wake: bool = False, reopen: bool = False

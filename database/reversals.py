@@ -1,0 +1,325 @@
+"""Refunds, disputes and early fraud warnings, and where they bring each fulfillment to.
+
+What is recorded here says where a fulfillment is to come to: `fulfillments.reversed` pieces are to
+be taken back, or not to be delivered. Each kind then sees to it that they are, and notes so in
+`fulfillments.taken_back`. Both lock the fulfillment's row, as every delivery does.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database.keys import SESSION, is_fulfillment, naming
+from database.tables import fulfillments, line_items, orders, reversals
+from domain.ids import FulfillmentRef
+from domain.money import Money
+from domain.orders import (
+    SETTLED_STATES,
+    FulfillmentState,
+    OrderState,
+    ended_as,
+)
+from domain.reversals import (
+    Decision,
+    PaidLine,
+    Reversal,
+    ReversalPolicy,
+    Target,
+    supersedes,
+    target,
+)
+
+
+class ReversibleFulfillment(BaseModel):
+    """A fulfillment, how far it was reversed, and how far it is to be."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ref: FulfillmentRef
+    state: FulfillmentState
+    quantity: int
+    """Pieces that were bought."""
+    reversed: int
+    taken_back: int
+    held: bool
+
+
+class PaidOrder(BaseModel):
+    """What was paid for an order, and by which payment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: str
+    account: str | None
+    payment_intent_id: str | None
+    total_minor: int
+    lines: tuple[PaidLine, ...]
+
+
+_OF_ORDER = reversals.c.session_id == SESSION
+_SAVE = insert(reversals)
+_UPSERT = _SAVE.on_conflict_do_update(
+    index_elements=[reversals.c.id],
+    set_={
+        column.name: _SAVE.excluded[column.name]
+        for column in (
+            reversals.c.cause,
+            reversals.c.status,
+            reversals.c.counts,
+            reversals.c.amount_minor,
+            reversals.c.reason,
+            reversals.c.lines,
+            reversals.c.problem,
+        )
+    }
+    | {"updated_at": func.now()},
+)
+_READ = select(reversals).where(_OF_ORDER).order_by(reversals.c.created_at, reversals.c.id)
+_READ_ORDER = select(
+    orders.c.session_id,
+    orders.c.account,
+    orders.c.payment_intent_id,
+    func.coalesce(orders.c.amount_total_minor, 0).label("total_minor"),
+).where(orders.c.session_id == SESSION)
+_READ_LINES = (
+    select(
+        line_items.c.line_item_id.label("id"),
+        line_items.c.quantity,
+        line_items.c.amount_total_minor.label("total_minor"),
+    )
+    .where(line_items.c.session_id == SESSION)
+    .order_by(line_items.c.position)
+)
+_LOCK_FULFILLMENTS = (
+    select(fulfillments)
+    .where(fulfillments.c.session_id == SESSION)
+    .order_by(fulfillments.c.line_item_id, fulfillments.c.kind)
+    .with_for_update()
+)
+_AIM = (
+    update(fulfillments)
+    .where(is_fulfillment(fulfillments))
+    .values(
+        state=bindparam("new_state"),
+        reversed=bindparam("new_reversed"),
+        held=bindparam("new_held"),
+        error=bindparam("new_error"),
+    )
+)
+_NOTE = (
+    update(fulfillments)
+    .where(is_fulfillment(fulfillments))
+    .values(taken_back=bindparam("new_taken_back"))
+)
+_LOCK_ONE = (
+    select(fulfillments, line_items.c.quantity)
+    .join(
+        line_items,
+        (line_items.c.session_id == fulfillments.c.session_id)
+        & (line_items.c.line_item_id == fulfillments.c.line_item_id),
+    )
+    .where(is_fulfillment(fulfillments))
+    .with_for_update(of=fulfillments)
+)
+_FIND_ORDER = select(orders.c.session_id).where(orders.c.payment_intent_id == bindparam("paid_by"))
+_HAS_ANY = select(reversals.c.id).where(_OF_ORDER).limit(1)
+
+
+async def find_order(connection: AsyncConnection, payment_intent_id: str) -> str | None:
+    """The session of the order that a payment was for; None where none is recorded."""
+    found: str | None = await connection.scalar(_FIND_ORDER, {"paid_by": payment_intent_id})
+    return found
+
+
+async def read_paid(connection: AsyncConnection, session_id: str) -> PaidOrder:
+    """What was paid for an order."""
+    order = (await connection.execute(_READ_ORDER, {SESSION.key: session_id})).one()
+    lines = await connection.execute(_READ_LINES, {SESSION.key: session_id})
+    return PaidOrder(
+        session_id=order.session_id,
+        account=order.account,
+        payment_intent_id=order.payment_intent_id,
+        total_minor=order.total_minor,
+        lines=tuple(PaidLine.model_validate(row, from_attributes=True) for row in lines),
+    )
+
+
+async def read_reversals(connection: AsyncConnection, session_id: str) -> tuple[Reversal, ...]:
+    """All reversals of an order, the oldest first."""
+    rows = await connection.execute(_READ, {SESSION.key: session_id})
+    return tuple(
+        Reversal(
+            id=row.id,
+            session_id=row.session_id,
+            cause=row.cause,
+            status=row.status,
+            counts=row.counts,
+            amount=None
+            if row.amount_minor is None
+            else Money(amount_minor=row.amount_minor, currency=row.currency),
+            reason=row.reason,
+            lines=row.lines,
+            problem=row.problem,
+            decision=row.decision,
+            created_at=row.created_at,
+        )
+        for row in rows
+    )
+
+
+async def has_reversals(connection: AsyncConnection, session_id: str) -> bool:
+    """Whether anything of an order's money ever went back."""
+    return await connection.scalar(_HAS_ANY, {SESSION.key: session_id}) is not None
+
+
+async def save_reversals(connection: AsyncConnection, found: Iterable[Reversal]) -> None:
+    """Records what Stripe says of reversals; lock the order first.
+
+    What Stripe said earlier never replaces what it said later, and an operator's choice of the
+    line items stays.
+    """
+    for new in found:
+        known = {each.id: each for each in await read_reversals(connection, new.session_id)}
+        old = known.get(new.id)
+        if old is not None and not supersedes(new, old):
+            continue
+        kept = old is not None and old.decision is not None
+        await connection.execute(
+            _UPSERT,
+            {
+                "id": new.id,
+                "session_id": new.session_id,
+                "cause": new.cause,
+                "status": new.status,
+                "counts": new.counts,
+                "amount_minor": new.amount.amount_minor if new.amount else None,
+                "currency": new.amount.currency if new.amount else None,
+                "reason": new.reason,
+                "lines": old.lines if kept and old is not None else new.lines,
+                "problem": new.problem,
+                "created_at": new.created_at,
+            },
+        )
+
+
+async def decide(
+    connection: AsyncConnection,
+    reversal_id: str,
+    decision: Decision,
+    lines: dict[str, int] | None,
+) -> None:
+    """Records what an operator says about a reversal; lock the order first."""
+    await connection.execute(
+        update(reversals)
+        .where(reversals.c.id == reversal_id)
+        .values(decision=decision, lines=lines, problem=None)
+    )
+
+
+async def aim(
+    connection: AsyncConnection,
+    paid: PaidOrder,
+    policy_of: Callable[[str], ReversalPolicy],
+) -> tuple[FulfillmentRef, ...]:
+    """Says where each fulfillment is to come to, by all reversals; lock the order first.
+
+    What is not delivered is reversed by that alone. The order's state follows: one that had ended
+    is open again where there is something to deliver after all.
+
+    Returns:
+        The fulfillments that change by it.
+    """
+    known = await read_reversals(connection, paid.session_id)
+    rows = (await connection.execute(_LOCK_FULFILLMENTS, {SESSION.key: paid.session_id})).all()
+    lines = {line.id: line for line in paid.lines}
+    changed = []
+    states = set()
+    for row in rows:
+        line = lines[row.line_item_id]
+        aimed = target(line, policy_of(row.kind), known, paid.total_minor)
+        state = _state(row, aimed, line)
+        states.add(state)
+        if (state, aimed.reversed, aimed.held) == (row.state, row.reversed, row.held):
+            continue
+        ref = FulfillmentRef(
+            session_id=row.session_id, line_item_id=row.line_item_id, kind=row.kind
+        )
+        await connection.execute(
+            _AIM,
+            {
+                **naming(ref),
+                "new_state": state,
+                "new_reversed": aimed.reversed,
+                "new_held": aimed.held,
+                "new_error": None if state is FulfillmentState.REVERSED else row.error,
+            },
+        )
+        changed.append(ref)
+    if changed:
+        await _follow(connection, paid.session_id, states)
+    return tuple(changed)
+
+
+def _state(row: Any, aimed: Target, line: PaidLine) -> FulfillmentState:  # noqa: ANN401 - a row
+    state = FulfillmentState(row.state)
+    if state is FulfillmentState.SKIPPED:
+        return state
+    if aimed.reversed >= line.quantity:
+        return FulfillmentState.REVERSED
+    if state is not FulfillmentState.REVERSED:
+        return state
+    # Undone: what was delivered once is handed out again, what never was is delivered now.
+    return FulfillmentState.FULFILLED if row.fulfilled_at else FulfillmentState.PENDING
+
+
+async def _follow(
+    connection: AsyncConnection, session_id: str, states: set[FulfillmentState]
+) -> None:
+    """Makes the state of an order that has ended follow from those of its fulfillments."""
+    ended = (OrderState.FULFILLED, OrderState.REVERSED)
+    is_ended = (orders.c.session_id == session_id, orders.c.state.in_(ended))
+    if states - SETTLED_STATES:
+        values = {"state": OrderState.FULFILLING, "closed_at": None}
+    else:
+        values = {"state": ended_as(states)}
+    await connection.execute(update(orders).where(*is_ended).values(values))
+
+
+async def lock_reversible(
+    connection: AsyncConnection, ref: FulfillmentRef
+) -> ReversibleFulfillment:
+    """Locks a fulfillment until the transaction ends, and tells where it is to come to."""
+    row = (await connection.execute(_LOCK_ONE, naming(ref))).one()
+    return ReversibleFulfillment(
+        ref=ref,
+        state=row.state,
+        quantity=row.quantity,
+        reversed=row.reversed,
+        taken_back=row.taken_back,
+        held=row.held,
+    )
+
+
+async def note_taken_back(connection: AsyncConnection, fulfillment: ReversibleFulfillment) -> None:
+    """Notes that a fulfillment has come to where it is to be; lock it first."""
+    values = {**naming(fulfillment.ref), "new_taken_back": fulfillment.reversed}
+    await connection.execute(_NOTE, values)
+
+
+async def read_unsettled(
+    connection: AsyncConnection, session_id: str
+) -> tuple[FulfillmentRef, ...]:
+    """The fulfillments of an order that are not where they are to come to."""
+    rows = await connection.execute(
+        select(fulfillments.c.session_id, fulfillments.c.line_item_id, fulfillments.c.kind)
+        .where(
+            fulfillments.c.session_id == session_id,
+            fulfillments.c.reversed != fulfillments.c.taken_back,
+        )
+        .order_by(fulfillments.c.line_item_id, fulfillments.c.kind)
+    )
+    return tuple(FulfillmentRef.model_validate(row, from_attributes=True) for row in rows)
