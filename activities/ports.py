@@ -8,6 +8,7 @@ from domain.checkout import CheckoutSession
 from domain.mail import Email
 from domain.messages import DeliveryAttempt, Message
 from domain.reconciliation import SoldPage
+from domain.reversals import ReversalObject, StripeReversal
 from domain.services import ServiceAnswer, ServiceRequest
 from domain.shipping import BookedShipment, Rate, ShipmentRequest
 
@@ -51,6 +52,27 @@ class SalesFeed(Protocol):
 
     async def accounts(self) -> list[str]:
         """All connected accounts."""
+
+
+class Reversals(Protocol):
+    """What went back of payments, or may: refunds, disputes and early fraud warnings at Stripe.
+
+    `account` is a connected account, None our own. Every method raises PermanentError when Stripe
+    refuses, TransientError when it cannot answer.
+    """
+
+    async def payment_of(
+        self, kind: ReversalObject, object_id: str, account: str | None
+    ) -> str | None:
+        """The PaymentIntent that one of Stripe's objects is about; None when there is none."""
+
+    async def session_of(self, payment_intent_id: str, account: str | None) -> str | None:
+        """The Checkout Session that a PaymentIntent has paid; None when it paid none."""
+
+    async def of_payment(
+        self, payment_intent_id: str, account: str | None
+    ) -> tuple[StripeReversal, ...]:
+        """All that went back of a PaymentIntent, or may."""
 
 
 class Fulfillments(Protocol):

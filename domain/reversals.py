@@ -98,6 +98,34 @@ DEFAULT_POLICIES: Mapping[str, ReversalPolicy] = {
 }
 
 
+class ReversalObject(StrEnum):
+    """Which of Stripe's objects tells that money goes back."""
+
+    REFUND = "refund"
+    CHARGE = "charge"
+    """That it is refunded, not by which refund."""
+    DISPUTE = "dispute"
+    FRAUD_WARNING = "early_fraud_warning"
+
+
+class StripeReversal(_Value):
+    """A refund, a dispute or an early fraud warning, as Stripe knows it now."""
+
+    id: str
+    cause: Cause
+    status: str
+    """Stripe's own word; of a warning whether it is actionable."""
+    counts: bool
+    """Whether it stands: False once it failed, or was decided for the merchant."""
+    amount: Money | None
+    """None for a warning."""
+    reason: str | None = None
+    """Stripe's own word for why."""
+    line_items: str | None = None
+    """What a refund's metadata says of the pieces it pays back: see `read_lines`."""
+    created_at: datetime
+
+
 class Reversal(_Value):
     """A refund, a dispute or an early fraud warning, as it is recorded."""
 
@@ -154,6 +182,37 @@ class Target(_Value):
     """Pieces that are taken back, or not to be delivered."""
     held: bool = False
     """Whether what is not delivered has to wait."""
+
+
+def recorded(found: StripeReversal, session_id: str, lines: Sequence[PaidLine]) -> Reversal:
+    """What is recorded of what Stripe says: also which pieces it is about, if that can be told.
+
+    A refund's metadata says so, or its amount; a warning or a dispute is about everything, unless
+    it is for less than that.
+    """
+    pieces: dict[str, int] | None = None
+    problem = None
+    everything = {line.id: line.quantity for line in lines}
+    total_minor = sum(line.total_minor for line in lines)
+    if found.line_items is not None:
+        try:
+            pieces = read_lines(found.line_items, lines)
+        except ValueError as error:
+            problem = f"its metadata {LINE_ITEMS_KEY}: {error}"
+    elif found.amount is None or (
+        found.cause is not Cause.REFUND and found.amount.amount_minor >= total_minor
+    ):
+        pieces = everything
+    else:
+        pieces = guess_lines(found.amount.amount_minor, lines)
+        if pieces is None:
+            problem = "its amount fits no line item, or several"
+    return Reversal(
+        **found.model_dump(exclude={"line_items"}),
+        session_id=session_id,
+        lines=pieces,
+        problem=problem,
+    )
 
 
 def is_whole(reversals: Iterable[Reversal], total_minor: int) -> bool:
