@@ -25,6 +25,8 @@ from activities.orders import OrderActivities
 from activities.outbox import OutboxActivities
 from activities.parcels import ParcelActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
+from activities.reversal_intake import ReversalActivities
+from activities.reversals import Reverser
 from activities.services import ServiceActivities
 from activities.shipments import ShipmentActivities
 from activities.stock_queue import StockActivities, StockQueue
@@ -36,6 +38,7 @@ from adapters.smtp_mailer import SmtpMailer
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_feed import StripeFeed
+from adapters.stripe_reversals import StripeReversals
 from database.engine import Database
 from database.migrate import newest_revision
 from domain.catalog import Catalog, CatalogError
@@ -55,6 +58,7 @@ from workflows.fulfillment.registry import activities_of_kinds
 from workflows.outbox import WorkflowOutbox
 from workflows.parcel_news import MailParcelNews
 from workflows.reconcile import ReconcileCheckouts
+from workflows.reverse_checkout import ReverseCheckout
 from workflows.schedule import ensure_schedule
 from workflows.send_email import SendEmail
 
@@ -94,18 +98,25 @@ async def assembled_worker(
                 settings.carrier, settings.carrier_url, key.get_secret_value() if key else None
             )
         )
+        moved = StripeReversals(stripe)
+        reverser = Reverser(database, moved, catalog)
         orders = OrderActivities(
             database,
             sessions,
             catalog,
+            reverser,
             livemode=settings.livemode,
             foreign_sessions=settings.foreign_sessions,
         )
         fulfillments = Fulfillments(client, settings.temporal_task_queue)
         queue = StockQueue(database, fulfillments)
+        reversals = ReversalActivities(database, moved, reverser, orders, fulfillments)
         outbox = WorkflowOutbox(client, settings.temporal_task_queue)
         messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
         shipments = ShipmentActivities(database, carrier, catalog, queue, messages)
+        access = AccessActivities(Access(database, messages))
+        licenses = LicenseActivities(database)
+        downloads = DownloadActivities(database, DownloadFolder(settings.downloads_folder))
         sender = _mails(settings, database)
         mails = MailActivities(sender, sends_receipts=settings.receipts is ReceiptSender.SERVICE)
         service = await stack.enter_async_context(
@@ -134,17 +145,22 @@ async def assembled_worker(
                 SendEmail,
                 DeliverMessage,
                 MailParcelNews,
+                ReverseCheckout,
             ],
             activities=[
                 orders.sync_order,
                 orders.record_step,
                 orders.refresh_order,
                 orders.close_order,
-                AccessActivities(Access(database, messages)).grant_access,
-                LicenseActivities(database).issue_licenses,
-                DownloadActivities(
-                    database, DownloadFolder(settings.downloads_folder)
-                ).offer_downloads,
+                reversals.record_reversal,
+                reversals.resume_order,
+                reversals.settle_by_hand,
+                access.grant_access,
+                access.reverse_access,
+                licenses.issue_licenses,
+                licenses.reverse_licenses,
+                downloads.offer_downloads,
+                downloads.reverse_downloads,
                 shipments.book_shipment,
                 shipments.abandon_shipment,
                 shipments.reserve_stock,

@@ -4,10 +4,12 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from temporalio import activity
 
 from activities.messages import Messages
+from activities.reversals import ReverseInput
 from database.audit import record_act
 from database.engine import Database
-from database.entitlements import grant, read_entitlement, revoke
+from database.entitlements import grant, read_entitlement, reverse, revoke
 from database.orders import claim_line, mark_fulfillment
+from database.reversals import lock_reversible, note_taken_back
 from domain.entitlements import Entitlement, Renewal
 from domain.ids import FulfillmentRef
 from domain.messages import MessageType
@@ -100,6 +102,28 @@ class Access:
         await self._messages.send(message)
         return revoked
 
+    async def reverse(self, ref: FulfillmentRef) -> None:
+        """Brings an entitlement to the pieces that are still paid for, and tells the application.
+
+        Without any it is revoked, and granted again should they come back. One that an operator
+        has revoked stays so.
+        """
+        message = None
+        async with self._database.transaction() as connection:
+            fulfillment = await lock_reversible(connection, ref)
+            changed = await reverse(connection, ref, fulfillment.kept)
+            if changed is not None:
+                message = await self._messages.record(
+                    connection,
+                    MessageType.ENTITLEMENT_REVOKED
+                    if changed.revoked_at
+                    else MessageType.ENTITLEMENT_GRANTED,
+                    _told(changed),
+                    ref.session_id,
+                )
+            await note_taken_back(connection, fulfillment)
+        await self._messages.send(message)
+
 
 def _told(entitlement: Entitlement) -> dict[str, JsonValue]:
     """What the application hears of an entitlement.
@@ -131,3 +155,8 @@ class AccessActivities:
     async def grant_access(self, request: GrantAccessInput) -> None:
         """Grants what a fulfillment brings; a second time changes nothing."""
         await self._access.grant(request)
+
+    @activity.defn
+    async def reverse_access(self, request: ReverseInput) -> None:
+        """Takes back what was refunded of a fulfillment, or gives it back."""
+        await self._access.reverse(request.fulfillment)

@@ -4,9 +4,11 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from activities.ports import Downloadable
-from database.downloads import offer
+from activities.reversals import ReverseInput
+from database.downloads import offer, reverse
 from database.engine import Database
 from database.orders import claim_line, mark_fulfillment
+from database.reversals import lock_reversible, note_taken_back
 from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
 from domain.orders import Deliverable, DeliverableType, FulfillmentState
@@ -52,15 +54,27 @@ class DownloadActivities:
         ref = request.fulfillment
         async with self._database.transaction() as connection:
             line = await claim_line(connection, ref)
-            allowed = None if request.limit is None else request.limit * line.quantity
             delivered = [
                 Deliverable(
                     type=DeliverableType.FILE,
                     value=file,
                     expires_at=await offer(
-                        connection, ref, file, days=request.days, allowed=allowed
+                        connection,
+                        ref,
+                        file,
+                        days=request.days,
+                        allowed_each=request.limit,
+                        pieces=line.quantity,
                     ),
                 )
                 for file in request.files
             ]
             await mark_fulfillment(connection, ref, FulfillmentState.FULFILLED, delivered=delivered)
+
+    @activity.defn
+    async def reverse_downloads(self, request: ReverseInput) -> None:
+        """Closes the files of what was refunded, or allows them less often; or opens them again."""
+        async with self._database.transaction() as connection:
+            fulfillment = await lock_reversible(connection, request.fulfillment)
+            await reverse(connection, request.fulfillment, fulfillment.kept)
+            await note_taken_back(connection, fulfillment)

@@ -4,9 +4,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.reversals import ReverseInput
 from database import licenses
 from database.engine import Database
 from database.orders import claim_line, mark_fulfillment
+from database.reversals import lock_reversible, note_taken_back, want_again
 from domain.errors import PermanentError, TransientError
 from domain.ids import FulfillmentRef
 from domain.orders import FulfillmentState
@@ -48,13 +50,30 @@ class LicenseActivities:
         ref = request.fulfillment
         async with self._database.transaction() as connection:
             line = await claim_line(connection, ref)
-            if not await licenses.read_issued(connection, ref):
-                await self._issue(connection, request, line.quantity)
+            missing = line.quantity - await licenses.count_standing(connection, ref)
+            if missing > 0:
+                await self._issue(connection, request, missing)
             await mark_fulfillment(
                 connection,
                 ref,
                 FulfillmentState.FULFILLED,
                 delivered=await licenses.read_issued(connection, ref),
+            )
+
+    @activity.defn
+    async def reverse_licenses(self, request: ReverseInput) -> None:
+        """Disables the keys of what was refunded, or enables them again.
+
+        What a refund kept from being handed out, and is paid for after all, is delivered then.
+        """
+        ref = request.fulfillment
+        async with self._database.transaction() as connection:
+            fulfillment = await lock_reversible(connection, ref)
+            missing = await licenses.reverse(connection, ref, fulfillment.kept)
+            if missing:
+                await want_again(connection, fulfillment)
+            await note_taken_back(
+                connection, fulfillment, delivered=await licenses.read_issued(connection, ref)
             )
 
     async def _issue(

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from activities.ports import CheckoutSessions
+from activities.reversals import Reverser
 from database.engine import Database
 from database.orders import (
     clear_order_problem,
@@ -13,6 +14,7 @@ from database.orders import (
     lock_order,
     mark_fulfillment,
     mark_order_problem,
+    read_fulfillment_state,
     read_plan,
     refresh_state,
     replace_plan,
@@ -22,7 +24,14 @@ from database.orders import (
 )
 from database.reservations import release_unplanned
 from domain.catalog import UNASSIGNED, Catalog
-from domain.checkout import ForeignSessions, Payment, SessionStatus, mismatch_of, payment_of
+from domain.checkout import (
+    CheckoutSession,
+    ForeignSessions,
+    Payment,
+    SessionStatus,
+    mismatch_of,
+    payment_of,
+)
 from domain.errors import PermanentError, SessionUnknownError
 from domain.ids import FulfillmentRef, is_livemode_session
 from domain.orders import (
@@ -96,6 +105,7 @@ class OrderActivities:
         database: Where orders are recorded.
         sessions: Stripe's Checkout Sessions.
         catalog: What each product fulfills.
+        reverser: Records what went back.
         livemode: Whether this deployment works on real money; it refuses the other mode.
         foreign_sessions: What to do about sessions of which nothing is ours to fulfill.
     """
@@ -105,11 +115,13 @@ class OrderActivities:
         database: Database,
         sessions: CheckoutSessions,
         catalog: Catalog,
+        reverser: Reverser,
         *,
         livemode: bool,
         foreign_sessions: ForeignSessions,
     ) -> None:
         self._database = database
+        self._reverser = reverser
         self._sessions = sessions
         self._catalog = catalog
         self._livemode = livemode
@@ -149,6 +161,8 @@ class OrderActivities:
                     item_id = replanned[0].line_item_id
                     await replace_plan(connection, session.id, item_id, replanned)
                     fulfillments = await read_plan(connection, session.id)
+        if fulfillments:
+            fulfillments = await self._without_reversed(session, fulfillments, known=known)
         if mismatch := mismatch_of(session):
             activity.logger.warning("order %s does not add up: %s", session.id, mismatch)
         under_way = payment is Payment.PENDING and session.status is SessionStatus.COMPLETE
@@ -159,6 +173,17 @@ class OrderActivities:
             payment_method_type=session.payment_method.type if session.payment_method else None,
             expected=tuple(each for plan in plans.values() for each in plan) if under_way else (),
         )
+
+    async def _without_reversed(
+        self, session: CheckoutSession, planned: tuple[Fulfillment, ...], *, known: bool
+    ) -> tuple[Fulfillment, ...]:
+        """Heeds what went back before anything is delivered, also what no event told of."""
+        if session.is_reversed and session.payment_intent_id:
+            await self._reverser.heed(session.id, session.payment_intent_id, session.account)
+        elif not (known and await self._reverser.aim(session.id)):
+            return planned
+        async with self._database.transaction() as connection:
+            return await read_plan(connection, session.id)
 
     def _is_foreign(self, plans: Mapping[str, tuple[PlannedFulfillment, ...]]) -> bool:
         """Whether line items were bought, and nothing says how to fulfill any of them."""
@@ -180,8 +205,13 @@ class OrderActivities:
         return OrderSnapshot(payment=Payment.PENDING, state=OrderState.UNKNOWN_SESSION)
 
     @activity.defn
-    async def record_step(self, request: RecordStepInput) -> None:
-        """Records that a step is stuck, is tried again, or was settled by an operator."""
+    async def record_step(self, request: RecordStepInput) -> FulfillmentState | None:
+        """Records that a step is stuck, is tried again, or was settled by an operator.
+
+        Returns:
+            The state that its fulfillment has now; None where it is none.
+        """
+        state = None
         async with self._database.transaction() as connection:
             await lock_order(connection, request.session_id)
             if request.fulfillment is not None:
@@ -192,6 +222,7 @@ class OrderActivities:
                     error=request.error,
                     note=request.note,
                 )
+                state = await read_fulfillment_state(connection, request.fulfillment)
             elif request.error is not None:
                 await mark_order_problem(
                     connection, request.session_id, step=request.step, error=request.error
@@ -199,6 +230,7 @@ class OrderActivities:
             else:
                 await clear_order_problem(connection, request.session_id)
             await refresh_state(connection, request.session_id)
+        return state
 
     @activity.defn
     async def refresh_order(self, request: RefreshOrderInput) -> None:

@@ -96,6 +96,25 @@ class Fulfillments(Protocol):
             TransientError: Temporal did not accept it.
         """
 
+    async def resume(
+        self, session_id: str, *, account: str | None, reversal_id: str | None = None
+    ) -> bool:
+        """Makes sure that the workflow of an open order runs.
+
+        One that has ended by itself runs again: its order was opened after that.
+
+        Args:
+            session_id: Which order.
+            account: The connected account that it belongs to; None for our own.
+            reversal_id: Which of Stripe's objects is the reason to look at all deliveries again.
+
+        Returns:
+            Whether it runs now; False when an operator has ended it.
+
+        Raises:
+            TransientError: Temporal did not accept it.
+        """
+
     async def wake(self, session_id: str, step: str, *, account: str | None) -> None:
         """Tells a session's workflow that something a step may wait for is recorded.
 

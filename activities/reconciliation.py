@@ -195,7 +195,7 @@ class Reconciler:
             orders = await read_open(connection, after, QUIET, OPEN_ORDERS_PAGE)
         stranded = []
         for order in orders:
-            if not await self._fulfillments.ensure(order.session_id, account=order.account):
+            if not await self._fulfillments.resume(order.session_id, account=order.account):
                 stranded.append(order.session_id)
             await asyncio.sleep(1 / LOOKS_PER_S)
         return ResumeOrdersResult(

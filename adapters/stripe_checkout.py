@@ -26,6 +26,7 @@ from domain.money import Money
 _EXPANDED = [
     "line_items.data.price.product",
     "payment_intent.payment_method",
+    "payment_intent.latest_charge",
     "setup_intent.payment_method",
     "subscription.default_payment_method",
 ]
@@ -139,6 +140,7 @@ def _session(
         shipping_total=money(shipping_cost.get("amount_total")),
         discount=money(totals.get("amount_discount")),
         received=_received(expanded_intent),
+        is_reversed=_is_reversed(expanded_intent),
         presentment=Money(
             amount_minor=presentment["presentment_amount"],
             currency=presentment["presentment_currency"],
@@ -182,6 +184,13 @@ def _received(intent: Mapping[str, Any]) -> Money | None:
     if intent.get("status") != "succeeded":
         return None
     return Money(amount_minor=intent["amount_received"], currency=intent["currency"])
+
+
+def _is_reversed(intent: Mapping[str, Any]) -> bool:
+    charge = intent.get("latest_charge")
+    if not isinstance(charge, Mapping):
+        return False
+    return bool(charge["amount_refunded"] or charge["disputed"])
 
 
 def _payment_method(data: Mapping[str, Any], intent: Mapping[str, Any]) -> PaymentMethod | None:

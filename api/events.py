@@ -6,7 +6,8 @@ The list of events to register at Stripe, `handled_events`, is made from the han
 from collections.abc import Awaitable, Callable
 
 from domain.events import StripeEvent
-from domain.ids import is_checkout_session_id
+from domain.ids import is_checkout_session_id, is_reversal_id
+from domain.reversals import ReversalObject
 from workflows.client import Fulfillments
 from workflows.contract import CheckoutEvent
 
@@ -65,6 +66,42 @@ async def payment_arrived(event: StripeEvent, fulfillments: Fulfillments) -> Non
     await fulfillments.trigger(
         _session_id(event), _signal(event), account=event.account, reopen=True
     )
+
+
+@on("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
+async def refund_changed(event: StripeEvent, fulfillments: Fulfillments) -> None:
+    """Has what the refund is about taken back, or given back where it has failed."""
+    await _reverse(ReversalObject.REFUND, event, fulfillments)
+
+
+@on("charge.refunded")
+async def charge_refunded(event: StripeEvent, fulfillments: Fulfillments) -> None:
+    """As `refund_changed`; the event names the charge and not the refund."""
+    await _reverse(ReversalObject.CHARGE, event, fulfillments)
+
+
+@on(
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+)
+async def dispute_changed(event: StripeEvent, fulfillments: Fulfillments) -> None:
+    """Has done what the dispute's state means for each fulfillment."""
+    await _reverse(ReversalObject.DISPUTE, event, fulfillments)
+
+
+@on("radar.early_fraud_warning.created", "radar.early_fraud_warning.updated")
+async def fraud_warned(event: StripeEvent, fulfillments: Fulfillments) -> None:
+    """Has held what is not delivered yet."""
+    await _reverse(ReversalObject.FRAUD_WARNING, event, fulfillments)
+
+
+async def _reverse(kind: ReversalObject, event: StripeEvent, fulfillments: Fulfillments) -> None:
+    if event.object_id is None or not is_reversal_id(event.object_id):
+        raise UnusableEventError(f"{event.type} without the ID of its object")
+    await fulfillments.reverse(kind, event.object_id, _signal(event), account=event.account)
 
 
 def _signal(event: StripeEvent) -> CheckoutEvent:

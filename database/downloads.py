@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import BigInteger, Text, bindparam, case, cast, func, or_, select, update
+from sqlalchemy import BigInteger, Integer, Text, bindparam, case, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import INTERVAL, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,17 @@ _OFFER = (
     insert(downloads)
     .values(expires_at=func.now() + cast(bindparam("new_lifetime", type_=Text), INTERVAL))
     .on_conflict_do_nothing()
+)
+_REVERSE = (
+    update(downloads)
+    .where(is_fulfillment(downloads))
+    .values(
+        allowed=downloads.c.allowed_each * bindparam("kept_pieces", type_=Integer),
+        revoked_at=case(
+            (bindparam("kept_pieces", type_=Integer) > 0, None),
+            else_=func.coalesce(downloads.c.revoked_at, func.now()),
+        ),
+    )
 )
 _READ = select(
     downloads.c.expires_at,
@@ -56,7 +67,13 @@ class OfferedDownload(BaseModel):
 
 
 async def offer(
-    connection: AsyncConnection, ref: FulfillmentRef, file: str, *, days: int, allowed: int | None
+    connection: AsyncConnection,
+    ref: FulfillmentRef,
+    file: str,
+    *,
+    days: int,
+    allowed_each: int | None,
+    pieces: int,
 ) -> datetime:
     """Lets a file be downloaded for so many days; a second time changes nothing.
 
@@ -65,15 +82,27 @@ async def offer(
         ref: For which fulfillment.
         file: Its name.
         days: From now on.
-        allowed: How often the whole of it may be loaded; None: any number.
+        allowed_each: How often the whole of it may be loaded for each piece; None: any number.
+        pieces: That were bought.
 
     Returns:
         Until when.
     """
-    row = {**ref.model_dump(), "file": file, "allowed": allowed, "new_lifetime": f"P{days}D"}
+    row = {
+        **ref.model_dump(),
+        "file": file,
+        "allowed": None if allowed_each is None else allowed_each * pieces,
+        "allowed_each": allowed_each,
+        "new_lifetime": f"P{days}D",
+    }
     await connection.execute(_OFFER, row)
     expires_at: datetime = (await connection.execute(_READ, _naming(ref, file))).one().expires_at
     return expires_at
+
+
+async def reverse(connection: AsyncConnection, ref: FulfillmentRef, pieces: int) -> None:
+    """Allows a fulfillment's files for so many pieces; without any they are closed."""
+    await connection.execute(_REVERSE, {**naming(ref), "kept_pieces": pieces})
 
 
 async def read_download(

@@ -1,12 +1,14 @@
 """Entitlements: what customers may use."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import (
     ColumnElement,
+    DateTime,
     Integer,
+    Interval,
     Row,
     Select,
     Text,
@@ -22,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
 from database.keys import SESSION, is_fulfillment, naming, naming_columns
-from database.tables import CUSTOMER_OF_ENTITLEMENT, entitlements, orders
+from database.tables import CUSTOMER_OF_ENTITLEMENT, entitlements, fulfillments, orders
 from domain.entitlements import CustomerKey, CustomerName, Entitlement, Renewal
 from domain.ids import FulfillmentRef
 
@@ -102,6 +104,60 @@ _REVOKE = (
     .values(revoked_at=func.now(), revoked_because=bindparam("new_because"))
     .returning(entitlements)
 )
+_KEPT = bindparam("kept_pieces", type_=Integer)
+_SEATS = (
+    select(func.coalesce(cast(fulfillments.c.parameters["seats"].astext, Integer), 1))
+    .where(is_fulfillment(fulfillments))
+    .scalar_subquery()
+)
+_TAKE_BACK = (
+    update(entitlements)
+    .where(is_fulfillment(entitlements), entitlements.c.revoked_at.is_(None))
+    .values(revoked_at=func.now(), reversed_at=func.now(), revoked_because="the money went back")
+    .returning(entitlements)
+)
+_GAP_CUSTOMER = bindparam("gap_customer", type_=Text)
+_GAP = bindparam("gap", type_=Interval)
+_CLOSE_GAP = (
+    update(entitlements)
+    .where(
+        CUSTOMER_OF_ENTITLEMENT == _GAP_CUSTOMER,
+        entitlements.c.feature == _FEATURE,
+        entitlements.c.revoked_at.is_(None),
+        entitlements.c.starts_at >= bindparam("gap_ends_at", type_=DateTime(timezone=True)),
+    )
+    .values(starts_at=entitlements.c.starts_at - _GAP, expires_at=entitlements.c.expires_at - _GAP)
+)
+_RESUMES = select(func.coalesce(_END_OF_RUNNING, func.now())).where(_OF_ORDER)
+_RESUMES_AT = bindparam("resumes_at", type_=DateTime(timezone=True))
+_GIVE_BACK = (
+    update(entitlements)
+    .where(is_fulfillment(entitlements), entitlements.c.reversed_at.is_not(None))
+    .values(
+        # The time that was left goes on behind what runs by now.
+        starts_at=_RESUMES_AT,
+        expires_at=_RESUMES_AT
+        + (
+            entitlements.c.expires_at
+            - func.greatest(entitlements.c.starts_at, entitlements.c.reversed_at)
+        ),
+        quantity=_SEATS * _KEPT,
+        revoked_at=None,
+        reversed_at=None,
+        revoked_because=None,
+    )
+    .returning(entitlements)
+)
+_RESIZE = (
+    update(entitlements)
+    .where(
+        is_fulfillment(entitlements),
+        entitlements.c.revoked_at.is_(None),
+        entitlements.c.quantity != _SEATS * _KEPT,
+    )
+    .values(quantity=_SEATS * _KEPT)
+    .returning(entitlements)
+)
 _READ_GRANTED = select(entitlements).where(is_fulfillment(entitlements))
 
 
@@ -165,6 +221,50 @@ async def revoke(
     """Ends an entitlement; None when there is none, or it was revoked before."""
     values = {"ref_id": entitlement_id, "new_because": because}
     return _entitlement((await connection.execute(_REVOKE, values)).one_or_none())
+
+
+async def reverse(
+    connection: AsyncConnection, ref: FulfillmentRef, kept: int
+) -> Entitlement | None:
+    """Leaves an entitlement the seats of so many pieces; without any it is revoked.
+
+    A renewal that was to begin where it ends begins that much earlier. One that was revoked so is
+    given back with the time that it had left, behind what runs by then. What an operator has
+    revoked stays so. Lock the fulfillment first.
+
+    Returns:
+        The entitlement, if it has changed.
+    """
+    granted = (await connection.execute(_READ_GRANTED, naming(ref))).one_or_none()
+    if granted is None:
+        return None
+    values = {**naming(ref), _FEATURE.key: granted.feature, _KEPT.key: kept}
+    await connection.execute(_LOCK_RENEWALS, values)
+    if kept == 0:
+        taken = (await connection.execute(_TAKE_BACK, values)).one_or_none()
+        if taken is not None and taken.expires_at is not None:
+            await _close_gap(connection, taken)
+        return _entitlement(taken)
+    if granted.reversed_at is None:
+        return _entitlement((await connection.execute(_RESIZE, values)).one_or_none())
+    values[_RESUMES_AT.key] = await connection.scalar(_RESUMES, values)
+    return _entitlement((await connection.execute(_GIVE_BACK, values)).one_or_none())
+
+
+async def _close_gap(connection: AsyncConnection, taken: Row[Any]) -> None:
+    """Has renewals begin as much earlier as what was before them has ended earlier."""
+    left = taken.expires_at - max(taken.starts_at, taken.reversed_at)
+    if left > timedelta(0):
+        values = {
+            # In the order of CUSTOMER_OF_ENTITLEMENT.
+            _GAP_CUSTOMER.key: taken.customer_id
+            or taken.client_reference_id
+            or (taken.customer_email or "").lower(),
+            "gap_ends_at": taken.expires_at,
+            _FEATURE.key: taken.feature,
+            _GAP.key: left,
+        }
+        await connection.execute(_CLOSE_GAP, values)
 
 
 async def read_active(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Row, Text, and_, bindparam, cast, func, select, update
+from sqlalchemy import Integer, Row, Text, and_, bindparam, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import INTERVAL, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,7 +20,9 @@ _FREE = and_(license_keys.c.session_id.is_(None), license_keys.c.disabled_at.is_
 _EXPIRES_AT = func.now() + cast(bindparam("new_duration", type_=Text), INTERVAL)
 _IN_ORDER = (license_keys.c.shown, license_keys.c.expires_at)
 _READ_ISSUED = (
-    select(*_IN_ORDER).where(is_fulfillment(license_keys)).order_by(license_keys.c.position)
+    select(*_IN_ORDER)
+    .where(is_fulfillment(license_keys), license_keys.c.reversed_at.is_(None))
+    .order_by(license_keys.c.position)
 )
 _COUNT_FREE = select(func.count()).where(license_keys.c.pool == bindparam("ref_pool"), _FREE)
 _PICKED = (
@@ -39,7 +41,7 @@ _ISSUE = (
         session_id=bindparam("new_session_id"),
         line_item_id=bindparam("new_line_item_id"),
         kind=bindparam("new_kind"),
-        position=_NUMBERED.c.position,
+        position=_NUMBERED.c.position + bindparam("after_position", type_=Integer),
         activation_limit=bindparam("new_limit", type_=Integer),
         issued_at=func.now(),
         expires_at=_EXPIRES_AT,
@@ -52,7 +54,9 @@ _KEY = bindparam("ref_key", type_=Text)
 _INSTANCE = bindparam("ref_instance", type_=Text)
 _READ = (
     select(
-        license_keys.c.disabled_at.is_not(None).label("is_disabled"),
+        or_(license_keys.c.disabled_at.is_not(None), license_keys.c.reversed_at.is_not(None)).label(
+            "is_disabled"
+        ),
         func.coalesce(license_keys.c.expires_at <= func.now(), False).label("is_expired"),
         license_keys.c.activation_limit,
         license_keys.c.expires_at,
@@ -85,6 +89,34 @@ _DISABLE = (
     .where(license_keys.c.key == _KEY, license_keys.c.session_id.is_not(None))
     .values(disabled_at=func.coalesce(license_keys.c.disabled_at, func.now()))
     .returning(license_keys.c.session_id)
+)
+
+
+_IN_USE = (
+    select(func.count())
+    .where(
+        license_activations.c.key == license_keys.c.key,
+        license_activations.c.deactivated_at.is_(None),
+    )
+    .scalar_subquery()
+)
+_REVERSIBLE = (
+    select(license_keys.c.key)
+    .where(is_fulfillment(license_keys))
+    # Those that are in use are kept, and what was reversed before stays so where it can.
+    .order_by(license_keys.c.reversed_at.is_not(None), _IN_USE.desc(), license_keys.c.position)
+)
+_REVERSE = (
+    update(license_keys)
+    .where(license_keys.c.key == _KEY, license_keys.c.reversed_at.is_(None))
+    .values(reversed_at=func.now())
+)
+_GIVE_BACK = update(license_keys).where(license_keys.c.key == _KEY).values(reversed_at=None)
+_COUNT_STANDING = select(func.count()).where(
+    is_fulfillment(license_keys), license_keys.c.reversed_at.is_(None)
+)
+_LAST_POSITION = select(func.coalesce(func.max(license_keys.c.position), 0)).where(
+    is_fulfillment(license_keys)
 )
 
 
@@ -125,7 +157,7 @@ async def count_free(connection: AsyncConnection, pool: str) -> int:
 
 
 async def read_issued(connection: AsyncConnection, ref: FulfillmentRef) -> tuple[Deliverable, ...]:
-    """The keys that were handed out for a fulfillment."""
+    """The keys that were handed out for a fulfillment, and are not reversed."""
     rows = await connection.execute(_READ_ISSUED, naming(ref))
     return tuple(
         Deliverable(type=DeliverableType.KEY, value=row.shown, expires_at=row.expires_at)
@@ -153,6 +185,7 @@ async def issue_from_pool(
             "ref_pool": pool,
             "wanted": quantity,
             **_new(ref),
+            "after_position": await _last_position(connection, ref),
             "new_limit": activation_limit,
             "new_duration": duration,
         },
@@ -171,6 +204,7 @@ async def make_keys(
 ) -> None:
     """Hands out keys that are made for it; lock the fulfillment first."""
     made = [make_key(form) for _ in range(quantity)]
+    first = await _last_position(connection, ref) + 1
     await connection.execute(
         _MAKE,
         [
@@ -183,7 +217,7 @@ async def make_keys(
                 "activation_limit": activation_limit,
                 "new_duration": duration,
             }
-            for position, key in enumerate(made, start=1)
+            for position, key in enumerate(made, start=first)
         ],
     )
 
@@ -240,6 +274,33 @@ async def disable(connection: AsyncConnection, key: str) -> str | None:
     """
     row = (await connection.execute(_DISABLE, {_KEY.key: key})).one_or_none()
     return None if row is None else str(row.session_id)
+
+
+async def count_standing(connection: AsyncConnection, ref: FulfillmentRef) -> int:
+    """How many keys were handed out for a fulfillment and are not reversed."""
+    return (await connection.execute(_COUNT_STANDING, naming(ref))).scalar_one()
+
+
+async def reverse(connection: AsyncConnection, ref: FulfillmentRef, kept: int) -> int:
+    """Leaves so many keys of a fulfillment good, and reverses the others; or gives them back.
+
+    Lock the fulfillment first. One that an operator has disabled is the last to be reversed, since
+    nobody has it in use.
+
+    Returns:
+        How many are missing: as many were not handed out yet.
+    """
+    keys = (await connection.execute(_REVERSIBLE, naming(ref))).scalars().all()
+    for key in keys[:kept]:
+        await connection.execute(_GIVE_BACK, {_KEY.key: key})
+    for key in keys[kept:]:
+        await connection.execute(_REVERSE, {_KEY.key: key})
+    return max(kept - len(keys), 0)
+
+
+async def _last_position(connection: AsyncConnection, ref: FulfillmentRef) -> int:
+    last: int = (await connection.execute(_LAST_POSITION, naming(ref))).scalar_one()
+    return last
 
 
 def _new(ref: FulfillmentRef) -> dict[str, str]:

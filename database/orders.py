@@ -281,6 +281,7 @@ _CLOSE = (
     )
     .values(state=bindparam("new_state"), error=None, error_step=None, closed_at=func.now())
 )
+_READ_FULFILLMENT_STATE = select(fulfillments.c.state).where(_IS_FULFILLMENT)
 _READ_FULFILLMENT_STATES = select(fulfillments.c.state).where(fulfillments.c.session_id == SESSION)
 _READ_ACCOUNT = select(orders.c.account).where(orders.c.session_id == SESSION)
 
@@ -354,6 +355,14 @@ async def mark_fulfillment(
             "new_delivered": [each.model_dump(mode="json") for each in delivered] or None,
         },
     )
+
+
+async def read_fulfillment_state(
+    connection: AsyncConnection, ref: FulfillmentRef
+) -> FulfillmentState | None:
+    """Where a fulfillment stands; None where it is not planned any more."""
+    state = await connection.scalar(_READ_FULFILLMENT_STATE, naming(ref))
+    return None if state is None else FulfillmentState(state)
 
 
 async def mark_order_problem(

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SESSION, is_fulfillment, naming
@@ -19,6 +19,7 @@ from domain.ids import FulfillmentRef
 from domain.money import Money
 from domain.orders import (
     SETTLED_STATES,
+    Deliverable,
     FulfillmentState,
     OrderState,
     ended_as,
@@ -45,7 +46,18 @@ class ReversibleFulfillment(BaseModel):
     """Pieces that were bought."""
     reversed: int
     taken_back: int
-    held: bool
+    was_delivered: bool
+    """Whether it was delivered before."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has come to where it is to be."""
+        return self.reversed == self.taken_back
+
+    @property
+    def kept(self) -> int:
+        """Pieces that are still paid for."""
+        return self.quantity - self.reversed
 
 
 class PaidOrder(BaseModel):
@@ -113,8 +125,20 @@ _AIM = (
 _NOTE = (
     update(fulfillments)
     .where(is_fulfillment(fulfillments))
-    .values(taken_back=bindparam("new_taken_back"))
+    .values(
+        taken_back=fulfillments.c.reversed,
+        delivered=func.coalesce(
+            bindparam("new_delivered", type_=JSONB(none_as_null=True)), fulfillments.c.delivered
+        ),
+    )
 )
+_WANT_AGAIN = (
+    update(fulfillments)
+    .where(is_fulfillment(fulfillments), fulfillments.c.state == FulfillmentState.FULFILLED)
+    .values(state=FulfillmentState.PENDING)
+    .returning(fulfillments.c.state)
+)
+_LOCK_ORDER = select(orders.c.state).where(orders.c.session_id == SESSION).with_for_update()
 _LOCK_ONE = (
     select(fulfillments, line_items.c.quantity)
     .join(
@@ -292,7 +316,8 @@ async def _follow(
 async def lock_reversible(
     connection: AsyncConnection, ref: FulfillmentRef
 ) -> ReversibleFulfillment:
-    """Locks a fulfillment until the transaction ends, and tells where it is to come to."""
+    """Locks a fulfillment and its order, and tells where it is to come to."""
+    await connection.execute(_LOCK_ORDER, {SESSION.key: ref.session_id})
     row = (await connection.execute(_LOCK_ONE, naming(ref))).one()
     return ReversibleFulfillment(
         ref=ref,
@@ -300,14 +325,31 @@ async def lock_reversible(
         quantity=row.quantity,
         reversed=row.reversed,
         taken_back=row.taken_back,
-        held=row.held,
+        was_delivered=row.fulfilled_at is not None,
     )
 
 
-async def note_taken_back(connection: AsyncConnection, fulfillment: ReversibleFulfillment) -> None:
-    """Notes that a fulfillment has come to where it is to be; lock it first."""
-    values = {**naming(fulfillment.ref), "new_taken_back": fulfillment.reversed}
-    await connection.execute(_NOTE, values)
+async def note_taken_back(
+    connection: AsyncConnection,
+    fulfillment: ReversibleFulfillment,
+    *,
+    delivered: Iterable[Deliverable] | None = None,
+) -> None:
+    """Notes that a fulfillment has come to where it is to be; lock it first.
+
+    Args:
+        connection: Within whose transaction.
+        fulfillment: Which one.
+        delivered: What the customer has in hand now, where that has changed.
+    """
+    in_hand = None if delivered is None else [each.model_dump(mode="json") for each in delivered]
+    await connection.execute(_NOTE, {**naming(fulfillment.ref), "new_delivered": in_hand})
+
+
+async def want_again(connection: AsyncConnection, fulfillment: ReversibleFulfillment) -> None:
+    """Has a fulfillment delivered again, of which pieces are missing; lock it first."""
+    if await connection.scalar(_WANT_AGAIN, naming(fulfillment.ref)) is not None:
+        await _follow(connection, fulfillment.ref.session_id, {FulfillmentState.PENDING})
 
 
 async def read_unsettled(

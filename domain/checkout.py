@@ -140,6 +140,8 @@ class CheckoutSession(_Value):
     discount: Money | None = None
     received: Money | None = None
     """What a succeeded PaymentIntent has brought in."""
+    is_reversed: bool = False
+    """Whether some of the payment was refunded, or is disputed; a look at `domain.reversals`."""
     presentment: Money | None = None
     """The total in the currency that the customer saw, where Adaptive Pricing changed it."""
     payment_intent_id: str | None = None

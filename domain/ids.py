@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 ALL_ACCOUNTS = "*"
 """Stands for every connected account."""
 _ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{6,60}")
+_REVERSAL_ID = re.compile(r"(re|pyr|du|dp|ch|py|issfr)_[A-Za-z0-9_]{6,200}")
 _SESSION_ID = re.compile(r"cs_(test|live)_[A-Za-z0-9]{8,200}")
 
 
@@ -17,6 +18,11 @@ def is_checkout_session_id(value: str) -> bool:
     arrives when a merchant forgets to let Checkout fill it in, is not one.
     """
     return _SESSION_ID.fullmatch(value) is not None
+
+
+def is_reversal_id(value: str) -> bool:
+    """Whether a value has the form of the ID of a refund, dispute, charge or fraud warning."""
+    return _REVERSAL_ID.fullmatch(value) is not None
 
 
 def is_account_id(value: str) -> bool:

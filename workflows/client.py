@@ -12,17 +12,23 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.mails import SendEmailInput
+from activities.reversal_intake import RecordReversalInput
 from domain.errors import TransientError
 from domain.orders import OrderState
+from domain.reversals import ReversalObject
 from workflows.contract import (
     EVENT_SIGNAL,
     NEWS_SIGNAL,
+    REVERSAL_EVENT_SIGNAL,
+    REVERSAL_SIGNAL,
     WORKFLOW,
     CheckoutEvent,
     FulfillCheckoutInput,
     FulfillmentNews,
     FulfillmentResult,
+    ReversalRecorded,
 )
+from workflows.reverse_checkout import WORKFLOW as REVERSAL_WORKFLOW
 from workflows.send_email import WORKFLOW as SEND_EMAIL
 from workflows.send_email import workflow_id
 
@@ -119,6 +125,43 @@ class Fulfillments:
             with suppress(WorkflowAlreadyStartedError):
                 await self._start(request, signal, WorkflowIDReusePolicy.REJECT_DUPLICATE)
 
+    async def resume(
+        self, session_id: str, *, account: str | None, reversal_id: str | None = None
+    ) -> bool:
+        """See `activities.ports.Fulfillments`."""
+        request = FulfillCheckoutInput(session_id=session_id, account=account)
+        signal = (REVERSAL_SIGNAL, ReversalRecorded(id=reversal_id)) if reversal_id else None
+        async with accepted():
+            try:
+                await self._start(request, signal, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+            except WorkflowAlreadyStartedError:
+                if await self._ended_as(session_id) is None:
+                    return False
+                await self._start(request, signal, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+            return True
+
+    async def reverse(
+        self, kind: ReversalObject, object_id: str, event: CheckoutEvent, *, account: str | None
+    ) -> None:
+        """Has a refund, dispute or fraud warning looked at; one workflow for each, at a time.
+
+        Raises:
+            TransientError: The Temporal server did not accept it in time.
+        """
+        async with accepted():
+            await self._client.start_workflow(
+                REVERSAL_WORKFLOW,
+                RecordReversalInput(kind=kind, id=object_id, account=account),
+                id=object_id,
+                task_queue=self._task_queue,
+                # What Stripe says later, such as that a refund has failed, is looked at too.
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                start_signal=REVERSAL_EVENT_SIGNAL,
+                start_signal_args=[event],
+                rpc_timeout=ACCEPT_TIMEOUT,
+            )
+
     async def send_email(self, email: SendEmailInput) -> None:
         """Has a mail of the log sent, however long that takes; asked twice it is sent once.
 
@@ -137,18 +180,23 @@ class Fulfillments:
 
     async def _ended_unfulfilled(self, session_id: str) -> bool:
         """Whether a workflow that has ended did so by itself, without fulfilling anything."""
+        state = await self._ended_as(session_id)
+        return state not in {None, OrderState.FULFILLED, OrderState.REVERSED}
+
+    async def _ended_as(self, session_id: str) -> OrderState | None:
+        """How a workflow that has ended left its order; None where an operator has ended it."""
         handle = self._client.get_workflow_handle(session_id, result_type=FulfillmentResult)
         try:
             result: FulfillmentResult = await handle.result()
         except WorkflowFailureError:
             # Canceled or terminated: an operator's word.
-            return False
+            return None
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             # Deleted in between: nothing says that it was fulfilled, but the order's rows.
-            return True
-        return result.state not in {OrderState.FULFILLED, OrderState.REVERSED}
+            return OrderState.UNKNOWN_SESSION
+        return result.state
 
     async def ensure(
         self, session_id: str, *, account: str | None, wake: bool = False, reopen: bool = False
@@ -160,7 +208,7 @@ class Fulfillments:
     async def _start(
         self,
         request: FulfillCheckoutInput,
-        signal: tuple[str, CheckoutEvent | FulfillmentNews] | None,
+        signal: tuple[str, CheckoutEvent | FulfillmentNews | ReversalRecorded] | None,
         reuse: WorkflowIDReusePolicy,
     ) -> None:
         await self._client.start_workflow(

@@ -10,6 +10,8 @@ from domain.orders import FulfillmentState, OrderState
 WORKFLOW = "FulfillCheckout"
 EVENT_SIGNAL = "checkout_event_received"
 NEWS_SIGNAL = "fulfillment_news"
+REVERSAL_SIGNAL = "reversal_recorded"
+REVERSAL_EVENT_SIGNAL = "reversal_event_received"
 
 
 class _Message(BaseModel):
@@ -35,6 +37,13 @@ class FulfillmentNews(_Message):
     """Something was recorded that a step may wait for: a hint to look."""
 
     step: str
+
+
+class ReversalRecorded(_Message):
+    """Money went back, or came again: a hint to look at every delivery."""
+
+    id: str
+    """Which of Stripe's objects told of it."""
 
 
 class OperatorDecision(_Message):
@@ -68,3 +77,11 @@ class FulfillmentResult(_Message):
     session_id: str
     state: OrderState
     fulfillments: tuple[FulfillmentSummary, ...] = ()
+
+
+class ReversalResult(_Message):
+    """How a reversal ended."""
+
+    id: str
+    session_id: str | None = None
+    """None where no order of ours was paid by that payment."""

@@ -12,6 +12,7 @@ from the rest. The workflow ends when every step is settled.
 import asyncio
 import itertools
 from functools import partial
+from typing import Any
 
 from temporalio import workflow
 
@@ -44,6 +45,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.contract import (
         EVENT_SIGNAL,
         NEWS_SIGNAL,
+        REVERSAL_SIGNAL,
         WORKFLOW,
         CheckoutEvent,
         FulfillCheckoutInput,
@@ -51,16 +53,26 @@ with workflow.unsafe.imports_passed_through():
         FulfillmentResult,
         FulfillmentSummary,
         OperatorDecision,
+        ReversalRecorded,
         StepView,
     )
+    from workflows.fulfillment.kind import FulfillmentKind
     from workflows.fulfillment.registry import KINDS
-    from workflows.steps import Step, StepParkedError, Steps, StepState, Verdict
+    from workflows.steps import (
+        Step,
+        StepParkedError,
+        StepReversedError,
+        Steps,
+        StepState,
+        Verdict,
+    )
 
 _RETRY_OR_SKIP = frozenset({Verdict.RETRY, Verdict.SKIP})
 _ANY_VERDICT = frozenset(Verdict)
 _SETTLED_AS = {
     StepState.DONE: FulfillmentState.FULFILLED,
     StepState.SKIPPED: FulfillmentState.SKIPPED,
+    StepState.REVERSED: FulfillmentState.REVERSED,
 }
 
 
@@ -75,8 +87,10 @@ class FulfillCheckout:
         self._steps = Steps(request.session_id)
         self._events = 0
         self._events_seen = 0
-        self._tasks: list[asyncio.Task[StepState]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self._fulfillments: dict[FulfillmentRef, FulfillmentState] = {}
+        self._reversals = 0
+        self._reversals_seen = 0
 
     @workflow.run
     async def run(self, request: FulfillCheckoutInput) -> FulfillmentResult:  # noqa: ARG002 - read by __init__
@@ -86,7 +100,8 @@ class FulfillCheckout:
         while True:
             snapshot = await self._steps.complete(payment, self._await_payment)
             if snapshot is None and not self._has_new_event():
-                return await self._close(OrderState.PAYMENT_FAILED)
+                await self._close(OrderState.PAYMENT_FAILED)
+                return self._result(OrderState.PAYMENT_FAILED)
             if snapshot is not None and snapshot.state is not OrderState.PAYMENT_FAILED:
                 break
             if snapshot is not None:
@@ -95,11 +110,16 @@ class FulfillCheckout:
                 await workflow.wait_condition(partial(self._is_told, telling))
                 if not self._has_new_event():
                     break
-        self._fulfillments = {self._ref(item): item.state for item in snapshot.fulfillments}
-        if snapshot.state in CLOSED_STATES:
-            return self._result(snapshot.state)
-        await self._deliver(snapshot)
-        return await self._close(OrderState.FULFILLED)
+        while True:
+            self._fulfillments = {self._ref(item): item.state for item in snapshot.fulfillments}
+            if snapshot.state in CLOSED_STATES:
+                return self._result(snapshot.state)
+            await self._deliver(snapshot)
+            ended = await self._close(OrderState.FULFILLED)
+            if ended is not None:
+                return self._result(ended)
+            # A reversal was undone before the order was closed: there is more to deliver.
+            snapshot = await self._look_again()
 
     @workflow.signal(name=EVENT_SIGNAL, description="Stripe sent an event about this session")
     def checkout_event_received(self, event: CheckoutEvent) -> None:
@@ -111,6 +131,13 @@ class FulfillCheckout:
     def fulfillment_news(self, news: FulfillmentNews) -> None:
         """Looks at a step again, if it waits for somebody's word."""
         self._steps.hear(news.step)
+
+    @workflow.signal(name=REVERSAL_SIGNAL, description="Money went back, or came again")
+    def reversal_recorded(self, reversal: ReversalRecorded) -> None:
+        """Looks at every delivery again: it may be over, held, or wanted once more."""
+        workflow.logger.info("reversal %s", reversal.id)
+        self._reversals += 1
+        self._steps.hear_all()
 
     @workflow.query(description="All steps of the order, with tries and problems")
     def steps(self) -> tuple[StepView, ...]:
@@ -154,11 +181,38 @@ class FulfillCheckout:
             receipt = self._steps.add("receipt", None, _RETRY_OR_SKIP)
             told = self._fulfilled()
             self._tasks.append(asyncio.create_task(self._steps.settle(receipt, self._send_receipt)))
-            await self._tell_of_late_ones(told)
-        # Again, since a plan made anew adds tasks. A task raises for a defect only, which
-        # fails the workflow task, where Temporal shows it, and never the workflow.
-        while not all(task.done() for task in self._tasks):
-            await asyncio.gather(*self._tasks)
+            self._tasks.append(asyncio.create_task(self._tell_of_late_ones(told)))
+        while True:
+            # A task raises for a defect only, which fails the workflow task, where Temporal shows
+            # it, and never the workflow.
+            await workflow.wait_condition(lambda: self._is_reversed_anew() or self._is_over())
+            if not self._is_reversed_anew():
+                return
+            self._take_up(await self._look_again())
+
+    def _is_over(self) -> bool:
+        """Whether all tasks are done; raises what one has raised."""
+        return not self._busy() and all(task.done() for task in self._tasks)
+
+    def _is_reversed_anew(self) -> bool:
+        return self._reversals > self._reversals_seen
+
+    async def _look_again(self) -> OrderSnapshot:
+        """Reads the order anew, after a reversal was recorded."""
+        self._reversals_seen = self._reversals
+        step = self._steps.add("reversal", None, frozenset({Verdict.RETRY}))
+        snapshot = await self._steps.complete(step, self._sync)
+        if snapshot is None:
+            raise RuntimeError("a step that cannot be skipped was")
+        return snapshot
+
+    def _take_up(self, snapshot: OrderSnapshot) -> None:
+        """Delivers what is wanted once more, since its reversal was undone."""
+        for item in snapshot.fulfillments:
+            known = self._fulfillments.get(self._ref(item))
+            if item.state not in SETTLED_STATES and (known is None or known in SETTLED_STATES):
+                self._fulfillments[self._ref(item)] = item.state
+                self._start(item)
 
     def _fulfilled(self) -> tuple[FulfillmentRef, ...]:
         done = FulfillmentState.FULFILLED
@@ -263,16 +317,10 @@ class FulfillCheckout:
                 plan = await self._replan(step, ref)
                 if ref not in plan:
                     return
+                if plan[ref].state is FulfillmentState.REVERSED:
+                    raise StepReversedError
                 parameters = plan[ref].parameters
-            if ref.kind == UNASSIGNED:
-                raise StepParkedError(
-                    "product_unknown: nothing says how to fulfill this line item; give its "
-                    "product the metadata `fulfillment`, or the catalog an entry, and retry"
-                )
-            kind = KINDS.get(ref.kind)
-            if kind is None:
-                raise StepParkedError(f"kind_unknown: {ref.kind!r}; known: {', '.join(KINDS)}")
-            await kind.fulfill(ref, parameters, step)
+            await _kind(ref).fulfill(ref, parameters, step)
             if any(each.waits for each in self._steps.deliveries()) and _tells_of_parts():
                 # The record of a delivery does not look at its order: most end together.
                 await self._refresh(step)
@@ -340,14 +388,19 @@ class FulfillCheckout:
         request = SendPaymentFailedInput(session_id=self._session_id)
         await step.execute(MailActivities.send_payment_failed, request, options.MAIL)
 
-    async def _close(self, state: OrderState) -> FulfillmentResult:
-        async def attempt(step: Step) -> None:
+    async def _close(self, state: OrderState) -> OrderState | None:
+        """Closes the order, and tells as what; None where there is something to deliver."""
+
+        async def attempt(step: Step) -> OrderState | None:
             request = CloseOrderInput(session_id=self._session_id, state=state)
-            await step.execute(OrderActivities.close_order, request, options.DATABASE)
+            return await step.execute(OrderActivities.close_order, request, options.DATABASE)
 
         step = self._steps.add("close", None, frozenset({Verdict.RETRY}))
-        await self._steps.complete(step, attempt)
-        return self._result(state)
+        closed = await self._steps.complete(step, attempt)
+        # Releases before this one closed without a word.
+        if closed is None and not workflow.patched("close-unless-reopened"):
+            return state
+        return closed
 
     def _ref(self, item: PlannedFulfillment) -> FulfillmentRef:
         return FulfillmentRef(
@@ -363,6 +416,23 @@ class FulfillCheckout:
                 for ref, state in self._fulfillments.items()
             ),
         )
+
+
+def _kind(ref: FulfillmentRef) -> FulfillmentKind[Any]:
+    """How a line item is delivered.
+
+    Raises:
+        StepParkedError: Nothing says, or nobody knows.
+    """
+    if ref.kind == UNASSIGNED:
+        raise StepParkedError(
+            "product_unknown: nothing says how to fulfill this line item; give its "
+            "product the metadata `fulfillment`, or the catalog an entry, and retry"
+        )
+    kind = KINDS.get(ref.kind)
+    if kind is None:
+        raise StepParkedError(f"kind_unknown: {ref.kind!r}; known: {', '.join(KINDS)}")
+    return kind
 
 
 def _tells_of_parts() -> bool:

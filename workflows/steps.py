@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.mails import MailActivities, SendQuestionInput
     from activities.orders import OrderActivities, RecordStepInput
     from activities.progress import Progress
+    from domain.errors import REVERSED
     from domain.ids import FulfillmentRef
     from domain.orders import FulfillmentState, Question
     from workflows import options
@@ -46,6 +47,8 @@ class StepState(StrEnum):
     """A key or a setting is wrong: an operator is needed, and it is tried again by itself."""
     DONE = "done"
     SKIPPED = "skipped"
+    REVERSED = "reversed"
+    """The money went back: there is nothing to do any more."""
 
 
 _PARKED = {
@@ -68,6 +71,10 @@ class StepParkedError(Exception):
         super().__init__(message)
         self.message = message
         self.state = state
+
+
+class StepReversedError(Exception):
+    """The money went back: there is nothing to deliver any more."""
 
 
 class StepDecidedError(Exception):
@@ -102,10 +109,11 @@ class Step:
         ref: The fulfillment that it delivers, if it is one.
         allowed: What operators may decide about it.
         has_news: Whether something was heard that makes it worth trying again while parked.
+        by: Who decided.
         done_by_hand: Whether an operator has said that it is delivered.
     """
 
-    session_id: str
+    session_id: str | None
     name: str
     ref: FulfillmentRef | None
     allowed: frozenset[Verdict]
@@ -115,9 +123,11 @@ class Step:
     tries: int = 0
     error: str | None = None
     note: str | None = None
+    by: str | None = None
     done_by_hand: bool = False
     _decisions: list[Verdict] = field(default_factory=list)
     _news: int = 0
+    _is_told: bool = False
 
     def enter(self, state: StepState, error: str | None = None) -> None:
         """Changes the state, where everybody can see it."""
@@ -135,6 +145,7 @@ class Step:
 
         Raises:
             StepParkedError: It failed for good, or for longer than its options allow.
+            StepReversedError: The money went back.
         """
         try:
             return await workflow.execute_local_activity_method(
@@ -147,7 +158,7 @@ class Step:
         except FailureError as error:
             cause = _cause(error)
             if isinstance(cause, ApplicationError) and cause.non_retryable:
-                raise _parked(cause) from error
+                raise _refused(cause) from error
             self.enter(StepState.RETRYING, _sentence(cause))
             delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
         await workflow.sleep(delay or options.FALLBACK_DELAY, summary=f"retry {self.name}")
@@ -161,7 +172,7 @@ class Step:
                 summary=self.name,
             )
         except FailureError as error:
-            raise _parked(_cause(error)) from error
+            raise _refused(_cause(error)) from error
 
     async def wait_until(self, condition: Callable[[], bool], at_most: timedelta) -> None:
         """Waits durably for a condition, or until the time has run out."""
@@ -217,8 +228,10 @@ class Step:
         self.enter(StepState.RUNNING)
 
     def hear(self) -> None:
-        """Something was recorded that this step may wait for."""
+        """Something was recorded that this step may wait for, or that ends its being parked."""
         self._news += 1
+        # Parked steps of 0.2.0 did not hear it.
+        self._is_told = workflow.patched("parked-hears-news")
 
     @property
     def waits(self) -> bool:
@@ -231,15 +244,16 @@ class Step:
         waits = self.waits if self.ref is not None else self.state in _PARKED
         return waits and not self._decisions
 
-    def decide(self, verdict: Verdict, note: str) -> None:
+    def decide(self, verdict: Verdict, note: str, by: str) -> None:
         """Takes an operator's decision."""
         self._decisions.append(verdict)
         self.note = note
+        self.by = by
 
     async def wait_for_verdict(self, parked: StepParkedError) -> Verdict:
         """Waits until an operator decides, however long that takes; in an alarm, not for long.
 
-        News is a reason to try again too.
+        News is a reason to try again too, also news from before it was parked.
         """
         self._decisions.clear()
         self.note = None
@@ -247,7 +261,7 @@ class Step:
         alarmed = parked.state is StepState.ALARM
         try:
             await workflow.wait_condition(
-                lambda: bool(self._decisions) or self.has_news(),
+                lambda: bool(self._decisions) or self.has_news() or self._is_told,
                 timeout=options.alarm_delay(self.tries) if alarmed else None,
                 timeout_summary=f"try {self.name} again by itself",
             )
@@ -255,11 +269,23 @@ class Step:
             return Verdict.RETRY
         return self._decisions[-1] if self._decisions else Verdict.RETRY
 
+    def begin(self) -> None:
+        """Begins another try, which will see all that is recorded by now."""
+        self.tries += 1
+        self._is_told = False
+        self.enter(StepState.RUNNING)
+
     async def record(
         self, state: FulfillmentState, *, error: str | None = None, note: str | None = None
     ) -> None:
-        """Writes where the step stands into the order's record."""
-        await self.execute(
+        """Writes where the step stands into the order's record.
+
+        Raises:
+            StepReversedError: The record says that the money went back.
+        """
+        if self.session_id is None:
+            return
+        recorded = await self.execute(
             OrderActivities.record_step,
             RecordStepInput(
                 session_id=self.session_id,
@@ -271,17 +297,19 @@ class Step:
             ),
             options.DATABASE,
         )
+        if recorded is FulfillmentState.REVERSED:
+            raise StepReversedError
 
 
 class Steps:
     """All steps of one order.
 
     Args:
-        session_id: The order's Checkout Session.
+        session_id: The order's Checkout Session; None as long as nobody knows it.
     """
 
-    def __init__(self, session_id: str) -> None:
-        self._session_id = session_id
+    def __init__(self, session_id: str | None) -> None:
+        self.session_id = session_id
         self._steps: dict[str, Step] = {}
 
     def add(
@@ -292,9 +320,7 @@ class Steps:
         has_news: Callable[[], bool] = lambda: False,
     ) -> Step:
         """Makes a step; it counts as running from now on."""
-        step = Step(
-            self._session_id, name, ref, allowed, on_change=self._publish, has_news=has_news
-        )
+        step = Step(self.session_id, name, ref, allowed, on_change=self._publish, has_news=has_news)
         self._steps[name] = step
         return step
 
@@ -320,6 +346,18 @@ class Steps:
 
         `abandon` undoes what a skipped step holds; it may refuse, as the step itself may.
         """
+        try:
+            return await self._settle(step, attempt, abandon)
+        except StepReversedError:
+            step.enter(StepState.REVERSED)
+            return step.state
+
+    async def _settle(
+        self,
+        step: Step,
+        attempt: Callable[[Step], Awaitable[None]],
+        abandon: Callable[[Step], Awaitable[None]] | None,
+    ) -> StepState:
         while True:
             try:
                 await self._try(step, attempt)
@@ -341,7 +379,11 @@ class Steps:
     def decide(self, verdict: Verdict, decision: OperatorDecision) -> StepView:
         """Passes an operator's decision to the step that waits for it; check it first."""
         step = self._steps[decision.step]
-        step.decide(verdict, f"{verdict} by {decision.by}: {decision.reason or 'no reason given'}")
+        step.decide(
+            verdict,
+            f"{verdict} by {decision.by}: {decision.reason or 'no reason given'}",
+            decision.by,
+        )
         return _view(step)
 
     def check(self, verdict: Verdict, decision: OperatorDecision) -> None:
@@ -368,6 +410,11 @@ class Steps:
         if name in self._steps:
             self._steps[name].hear()
 
+    def hear_all(self) -> None:
+        """Something was recorded that any delivery may heed."""
+        for step in self.deliveries():
+            step.hear()
+
     def views(self) -> tuple[StepView, ...]:
         """All steps so far."""
         return tuple(_view(step) for step in self._steps.values())
@@ -381,8 +428,7 @@ class Steps:
         return any(step.state in states for step in self._steps.values())
 
     async def _try(self, step: Step, attempt: Callable[[Step], Awaitable[Answer]]) -> Answer:
-        step.tries += 1
-        step.enter(StepState.RUNNING)
+        step.begin()
         answer = await attempt(step)
         step.enter(StepState.DONE)
         return answer
@@ -450,7 +496,9 @@ def _cause(error: FailureError) -> BaseException:
     return error.cause or error if isinstance(error, ActivityError) else error
 
 
-def _parked(cause: BaseException) -> StepParkedError:
+def _refused(cause: BaseException) -> StepParkedError | StepReversedError:
+    if isinstance(cause, ApplicationError) and cause.type == REVERSED:
+        return StepReversedError()
     alarm = isinstance(cause, ApplicationError) and MISCONFIGURED in cause.details
     return StepParkedError(
         _sentence(cause), StepState.ALARM if alarm else StepState.ACTION_REQUIRED

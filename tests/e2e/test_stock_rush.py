@@ -60,6 +60,15 @@ class _Bell:
     async def wake(self, session_id: str, step: str, *, account: str | None) -> None:  # noqa: ARG002 - the port's
         self.woken.append(session_id)
 
+    async def resume(
+        self,
+        session_id: str,  # noqa: ARG002 - the port's
+        *,
+        account: str | None,  # noqa: ARG002 - the port's
+        reversal_id: str | None = None,  # noqa: ARG002 - the port's
+    ) -> bool:
+        return True
+
     async def ensure(
         self,
         session_id: str,  # noqa: ARG002 - the port's

@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import AfterValidator, Field
 
     from activities.access import AccessActivities, GrantAccessInput
+    from activities.reversals import ReverseInput
     from domain.entitlements import Renewal, check_duration
     from domain.ids import FulfillmentRef
     from workflows import options
@@ -48,4 +49,10 @@ async def _deliver(ref: FulfillmentRef, parameters: AccessParameters, step: Step
     )
 
 
-ACCESS = FulfillmentKind("access", AccessParameters, _deliver)
+async def _reverse(ref: FulfillmentRef, step: Step) -> None:
+    await step.execute(
+        AccessActivities.reverse_access, ReverseInput(fulfillment=ref), options.DATABASE
+    )
+
+
+ACCESS = FulfillmentKind("access", AccessParameters, _deliver, reverse=_reverse)

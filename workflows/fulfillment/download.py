@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BeforeValidator, Field
 
     from activities.downloads import DownloadActivities, OfferDownloadsInput
+    from activities.reversals import ReverseInput
     from domain.downloads import split_files
     from domain.ids import FulfillmentRef
     from workflows import options
@@ -46,4 +47,10 @@ async def _deliver(ref: FulfillmentRef, parameters: DownloadParameters, step: St
     )
 
 
-DOWNLOAD = FulfillmentKind("download", DownloadParameters, _deliver)
+async def _reverse(ref: FulfillmentRef, step: Step) -> None:
+    await step.execute(
+        DownloadActivities.reverse_downloads, ReverseInput(fulfillment=ref), options.DATABASE
+    )
+
+
+DOWNLOAD = FulfillmentKind("download", DownloadParameters, _deliver, reverse=_reverse)

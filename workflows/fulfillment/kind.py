@@ -43,6 +43,9 @@ class FulfillmentKind(Generic[P]):
         parameters: The model that its parameters must fit.
         deliver: Delivers one line item; called again on each try, so its effects are keyed.
         abandon: Gives back what an unfinished delivery holds, when an operator skips it.
+        reverse: Brings what was delivered to where the fulfillment is to come to, after money went
+            back, or came again; see `database.reversals`. Called again on each try, and whenever
+            that changes. Without it a person is asked.
         reserve: Holds what the delivery will need, while a delayed payment is under way. It is
             given back by the database, together with the record that the payment is lost.
         activities: Makes the activities that it brings along, once per worker. Ours are made in
@@ -54,6 +57,7 @@ class FulfillmentKind(Generic[P]):
     deliver: Callable[[FulfillmentRef, P, Step], Awaitable[None]]
     abandon: Callable[[FulfillmentRef, Step], Awaitable[None]] | None = None
     reserve: Callable[[FulfillmentRef, P, Step], Awaitable[None]] | None = None
+    reverse: Callable[[FulfillmentRef, Step], Awaitable[None]] | None = None
     activities: Callable[[KindContext], Sequence[Callable[..., Any]]] | None = None
 
     def parse(self, raw: dict[str, Any]) -> P:

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import AfterValidator, Field, model_validator
 
     from activities.licenses import IssueLicensesInput, LicenseActivities
+    from activities.reversals import ReverseInput
     from domain.entitlements import check_duration
     from domain.ids import FulfillmentRef
     from domain.licenses import check_format
@@ -52,4 +53,10 @@ async def _deliver(ref: FulfillmentRef, parameters: LicenseKeyParameters, step: 
     )
 
 
-LICENSE_KEY = FulfillmentKind("license_key", LicenseKeyParameters, _deliver)
+async def _reverse(ref: FulfillmentRef, step: Step) -> None:
+    await step.execute(
+        LicenseActivities.reverse_licenses, ReverseInput(fulfillment=ref), options.DATABASE
+    )
+
+
+LICENSE_KEY = FulfillmentKind("license_key", LicenseKeyParameters, _deliver, reverse=_reverse)

@@ -1,0 +1,183 @@
+"""Refunds and disputes take back what they are about, and give it back when they are undone."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+
+from database.tables import downloads, entitlements, fulfillments, license_keys, reversals
+from domain.orders import FulfillmentState, OrderState
+from tests.harness.shop import MANUAL
+from tests.harness.world import World, eventually
+
+
+@pytest.fixture
+async def working(world: World) -> AsyncIterator[World]:
+    async with world.worker():
+        yield world
+
+
+def course() -> dict[str, str]:
+    return {
+        "fulfillment": "access",
+        "access_url": "https://learn.example.com/course",
+        "access_feature": f"feature-{uuid4().hex[:8]}",
+        "access_seats": "2",
+    }
+
+
+KEYS = {"fulfillment": "license_key", "license_key_format": "ACME-XXXXX-XXXXX"}
+
+
+async def bought(world: World, *products: dict[str, str], quantity: int = 1) -> str:
+    session_id = await world.shop.buy(*products, quantity=quantity)
+    result = await world.result(session_id)
+    assert result.state is OrderState.FULFILLED
+    return session_id
+
+
+async def refund(world: World, session_id: str, **details: Any) -> str:
+    session = await world.shop.stripe.v1.checkout.sessions.retrieve_async(session_id)
+    created = await world.shop.stripe.v1.refunds.create_async(
+        {"payment_intent": str(session.payment_intent), **details}  # type: ignore[arg-type]
+    )
+    return created.id
+
+
+async def rows(world: World, table: Any, session_id: str) -> list[Any]:
+    async with world.database.transaction() as connection:
+        found = await connection.execute(select(table).where(table.c.session_id == session_id))
+        return list(found.all())
+
+
+async def settled(world: World, session_id: str, reversed_pieces: list[int]) -> None:
+    """Waits until every fulfillment has come to where its reversals say."""
+
+    async def has() -> bool | None:
+        found = await rows(world, fulfillments, session_id)
+        taken = sorted((row.reversed, row.taken_back) for row in found)
+        return True if taken == sorted((n, n) for n in reversed_pieces) else None
+
+    await eventually(has)
+
+
+async def order_in(world: World, session_id: str, state: OrderState) -> None:
+    async def has() -> bool | None:
+        return True if (await world.order(session_id)).state is state else None
+
+    await eventually(has)
+
+
+async def test_a_refund_revokes_access_and_a_failed_one_gives_it_back(working: World) -> None:
+    session_id = await bought(working, course(), quantity=3)
+    refund_id = await refund(working, session_id)
+    await settled(working, session_id, [3])
+    [entitlement] = await rows(working, entitlements, session_id)
+    assert entitlement.revoked_at is not None
+    assert (await working.order(session_id)).state is OrderState.REVERSED
+    await working.shop.control("POST", f"/refunds/{refund_id}/end", {"succeeded": False})
+    await settled(working, session_id, [0])
+    [entitlement] = await rows(working, entitlements, session_id)
+    assert (entitlement.revoked_at, entitlement.quantity) == (None, 6)
+    assert (await working.order(session_id)).state is OrderState.FULFILLED
+
+
+async def test_refunds_of_some_pieces_add_up(working: World) -> None:
+    session_id = await bought(working, course(), quantity=3)
+    for pieces in (1, 2):
+        await refund(working, session_id, amount=1999)
+        await settled(working, session_id, [pieces])
+        [entitlement] = await rows(working, entitlements, session_id)
+        assert (entitlement.revoked_at, entitlement.quantity) == (None, 2 * (3 - pieces))
+    await refund(working, session_id, amount=1999)
+    await settled(working, session_id, [3])
+    assert (await working.order(session_id)).state is OrderState.REVERSED
+
+
+async def test_a_refund_of_one_line_item_leaves_the_others(working: World) -> None:
+    session_id = await bought(working, course(), KEYS, quantity=2)
+    lines = (await working.order(session_id)).lines
+    keys = next(line for line in lines if line.description == "license_key")
+    await refund(working, session_id, amount=500, metadata={"line_items": f"{keys.id}=1"})
+    await settled(working, session_id, [0, 1])
+    disabled = [
+        row.reversed_at is not None for row in await rows(working, license_keys, session_id)
+    ]
+    assert sorted(disabled) == [False, True]
+    order = await working.order(session_id)
+    assert order.state is OrderState.FULFILLED
+    [shown] = [f for line in order.lines for f in line.fulfillments if f.kind == "license_key"]
+    assert len(shown.delivered) == 1
+
+
+async def test_a_dispute_closes_downloads_until_it_is_won(working: World) -> None:
+    (working.settings.downloads_folder / "a.txt").write_text("a")
+    product = {"fulfillment": "download", "download_files": "a.txt", "download_limit": "2"}
+    session_id = await bought(working, product)
+    opened = await working.shop.control("POST", f"/sessions/{session_id}/dispute")
+    await settled(working, session_id, [1])
+    [download] = await rows(working, downloads, session_id)
+    assert download.revoked_at is not None
+    await working.shop.control("POST", f"/disputes/{opened['dispute']['id']}/close", {"won": True})
+    await settled(working, session_id, [0])
+    [download] = await rows(working, downloads, session_id)
+    assert (download.revoked_at, download.allowed) == (None, 2)
+
+
+async def test_what_is_refunded_before_it_is_delivered_never_is(working: World) -> None:
+    session_id = await working.shop.buy(MANUAL)
+    await working.step_in(session_id, "awaiting_operator")
+    await refund(working, session_id)
+    result = await working.result(session_id)
+    assert result.state is OrderState.REVERSED
+    [fulfillment] = await rows(working, fulfillments, session_id)
+    assert fulfillment.state == FulfillmentState.REVERSED
+    assert fulfillment.taken_back == 1
+
+
+async def test_what_is_refunded_before_anybody_heard_of_it_is_not_delivered(
+    world: World,
+) -> None:
+    await world.shop.deliveries("drop")
+    session_id = await world.shop.buy(course())
+    await refund(world, session_id)
+    async with world.worker():
+        await world.api.get("/after-checkout", params={"session_id": session_id})
+        result = await world.result(session_id)
+    assert result.state is OrderState.REVERSED
+    assert await rows(world, entitlements, session_id) == []
+
+
+async def test_an_undone_refund_delivers_what_it_kept_from_delivery(working: World) -> None:
+    session_id = await working.shop.buy(MANUAL)
+    await working.step_in(session_id, "awaiting_operator")
+    refund_id = await refund(working, session_id)
+    assert (await working.result(session_id)).state is OrderState.REVERSED
+    await working.shop.control("POST", f"/refunds/{refund_id}/end", {"succeeded": False})
+    await order_in(working, session_id, OrderState.FULFILLING)
+    parked = await working.step_in(session_id, "awaiting_operator")
+    await working.decide(session_id, "mark_fulfilled", parked.step)
+    assert (await working.result(session_id)).state is OrderState.FULFILLED
+
+
+async def test_what_a_person_delivered_a_person_takes_back(working: World) -> None:
+    session_id = await working.shop.buy(MANUAL)
+    parked = await working.step_in(session_id, "awaiting_operator")
+    await working.decide(session_id, "mark_fulfilled", parked.step)
+    await working.result(session_id)
+    refund_id = await refund(working, session_id)
+    asked = await working.step_in(refund_id, "awaiting_operator")
+    await working.decide(refund_id, "mark_fulfilled", asked.step, reason="picked it up")
+    await settled(working, session_id, [1])
+
+
+async def test_a_refund_that_fits_no_line_item_asks_an_operator(working: World) -> None:
+    session_id = await bought(working, course())
+    refund_id = await refund(working, session_id, amount=5)
+    await working.step_in(refund_id, "awaiting_operator")
+    [reversal] = await rows(working, reversals, session_id)
+    assert (reversal.lines, reversal.problem is None) == (None, False)
+    [entitlement] = await rows(working, entitlements, session_id)
+    assert entitlement.revoked_at is None
