@@ -23,6 +23,7 @@ from .expand import render
 from .faults import Fault
 from .ids import new_id, now
 from .payments.disputes import close_dispute, open_dispute
+from .payments.fraud_warnings import warn_of_fraud
 from .payments.refunds import end_refund, refund_charge
 from .purchases import pay, purchase
 from .resources import event_destinations
@@ -54,6 +55,7 @@ class Control:
             ("POST", "/sessions/{id}/expire", self._expire),
             ("POST", "/sessions/{id}/refund", self._refund),
             ("POST", "/sessions/{id}/dispute", self._dispute),
+            ("POST", "/sessions/{id}/fraud_warning", self._fraud_warning),
             ("POST", "/refunds/{id}/end", self._end_refund),
             ("POST", "/disputes/{id}/close", self._close_dispute),
             ("POST", "/purchases", self._purchases),
@@ -104,6 +106,7 @@ class Control:
             account,
             charge,
             amount_minor=body.get("amount"),
+            metadata=body.get("metadata"),
             outcome=body.get("outcome"),
         )
         return {"refund": render(account, refund)}
@@ -124,6 +127,13 @@ class Control:
             inquiry=body.get("inquiry", False),
         )
         return {"dispute": render(account, dispute)}
+
+    async def _fraud_warning(self, request: Request, body: JsonBody) -> JsonBody:
+        account, session = self._find("checkout.session", request)
+        charge = account.get("charge", intent_of(account, session)["latest_charge"])
+        fraud_type = body.get("fraud_type", "made_with_stolen_card")
+        warning = warn_of_fraud(self._emulator, account, charge, fraud_type=fraud_type)
+        return {"early_fraud_warning": render(account, warning)}
 
     async def _close_dispute(self, request: Request, body: JsonBody) -> JsonBody:
         account, dispute = self._find("dispute", request)

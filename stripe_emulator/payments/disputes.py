@@ -7,6 +7,7 @@ from ..errors import StripeError
 from ..ids import new_id, now
 from ..store import Account, StripeObject
 from .charges import add_balance_transaction
+from .fraud_warnings import end_warnings
 
 EVIDENCE_TIME_S: Final = 7 * 24 * 3600
 _EVIDENCE_FIELDS: Final = (
@@ -72,6 +73,7 @@ def open_dispute(
     emulator.emit(account, "charge.dispute.created", dispute)
     if not inquiry:
         emulator.emit(account, "charge.dispute.funds_withdrawn", dispute)
+    end_warnings(emulator, account, charge)
     return dispute
 
 

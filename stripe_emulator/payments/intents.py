@@ -9,6 +9,7 @@ from ..ids import new_id, now, random_text
 from ..store import Account, StripeObject
 from .charges import add_balance_transaction, decline_message, new_charge
 from .disputes import open_dispute
+from .fraud_warnings import warn_of_fraud
 from .methods import (
     ACCOUNT_OUTCOMES,
     DELAYED_TYPES,
@@ -99,6 +100,8 @@ def confirm(
     if intent["capture_method"] == "manual":
         return _authorize(emulator, account, intent, charge)
     _succeed(emulator, account, intent, charge)
+    if card.fraud_type is not None:
+        warn_of_fraud(emulator, account, charge, fraud_type=card.fraud_type)
     if card.dispute is not None:
         open_dispute(emulator, account, charge, reason=card.dispute, inquiry=card.inquiry)
     return intent

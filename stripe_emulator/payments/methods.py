@@ -31,6 +31,7 @@ class TestCard:
         decline: The decline code, or None when the bank agrees.
         dispute: The reason of the dispute that follows at once, or None.
         inquiry: Whether that dispute is only an inquiry.
+        fraud_type: What an early fraud warning says that follows at once, or None.
         authenticate: Whether the bank wants 3D Secure first.
         refund: How refunds go: `succeeded`, `pending` (succeeds later) or `failed` (later).
     """
@@ -42,6 +43,7 @@ class TestCard:
     decline: str | None = None
     dispute: str | None = None
     inquiry: bool = False
+    fraud_type: str | None = None
     authenticate: bool = False
     refund: str = "succeeded"
 
@@ -55,6 +57,7 @@ _CARDS: Final = (
     (TestCard("4000000000000341", decline="generic_decline"), "chargeCustomerFail"),
     (TestCard("4000000000000259", dispute="fraudulent"), "createDispute"),
     (TestCard("4000000000001976", dispute="fraudulent", inquiry=True), "createDisputeInquiry"),
+    (TestCard("4000000000005423", fraud_type="made_with_stolen_card"), "createEarlyFraudWarning"),
     (TestCard("4000002500003155", authenticate=True), "authenticationRequired"),
     (TestCard("4000000000003220", authenticate=True), "threeDSecure2Required"),
     (TestCard("4000000000007726", refund="pending"), "pendingRefund"),

@@ -7,6 +7,7 @@ from ..errors import StripeError, invalid
 from ..ids import new_id, now
 from ..store import Account, StripeObject
 from .charges import add_balance_transaction
+from .fraud_warnings import end_warnings
 from .methods import behavior
 
 OUTCOMES: Final = ("succeeded", "pending", "failed")
@@ -82,6 +83,8 @@ def refund_charge(
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
     emulator.emit(account, "refund.created", refund)
     emulator.emit(account, "charge.refunded", charge)
+    if charge["refunded"]:
+        end_warnings(emulator, account, charge)
     if outcome == "failed":
         end_refund(emulator, account, refund, succeeded=False)
     return refund

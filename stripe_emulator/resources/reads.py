@@ -31,6 +31,12 @@ for _kind, _collection, _part, _same in (
     ("charge", "charges", "charge", ("customer", "payment_intent")),
     ("refund", "refunds", "refund", ("charge", "payment_intent")),
     ("dispute", "disputes", "dispute", ("charge", "payment_intent")),
+    (
+        "radar.early_fraud_warning",
+        "radar/early_fraud_warnings",
+        "early_fraud_warning",
+        ("charge", "payment_intent"),
+    ),
     ("balance_transaction", "balance_transactions", "id", ("currency", "source", "type")),
     ("subscription", "subscriptions", "subscription_exposed_id", ("customer", "status")),
     ("invoice", "invoices", "invoice", ("customer", "status")),
