@@ -202,6 +202,7 @@ class Step:
         looks = 0
         while True:
             heard = self._news
+            self._is_told = False
             progress = await self.execute(activity, request, how)
             # Activities of releases before this one answered nothing when they were done.
             if progress is None or progress.waiting is None:

@@ -374,7 +374,7 @@ async def test_a_connect_endpoint_is_looked_at_like_our_own(world: World) -> Non
     assert found["webhook endpoint"].state is State.OK
     finding = found["Connect endpoint"]
     assert finding.state is State.FAIL
-    assert f"{made.id} does not send checkout.session.async" in finding.found
+    assert f"{made.id} does not send charge.dispute.closed" in finding.found
     assert "--connect" in finding.remedy
 
 

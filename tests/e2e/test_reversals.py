@@ -28,7 +28,7 @@ def course() -> dict[str, str]:
     }
 
 
-KEYS = {"fulfillment": "license_key", "license_key_format": "ACME-XXXXX-XXXXX"}
+KEYS = {"fulfillment": "license_key", "license_key_format": "ACME-XXXXX-XXXXX-XXXXX"}
 
 
 async def bought(world: World, *products: dict[str, str], quantity: int = 1) -> str:

@@ -11,7 +11,7 @@ README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 
 
 def test_it_names_the_events_that_are_handled() -> None:
-    named = set(re.findall(r"`(checkout\.session\.[a-z_]+)`", README))
+    named = set(re.findall(r"`((?:checkout\.session|refund|charge|radar)\.[a-z_.]+)`", README))
     assert named == set(handled_events())
 
 
