@@ -38,6 +38,7 @@ from api import (
     licenses,
     messages,
     orders,
+    reversals,
     storefront,
     webhook,
 )
@@ -120,6 +121,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         answers,
         storefront,
         orders,
+        reversals,
         emails,
         downloads,
         entitlements,

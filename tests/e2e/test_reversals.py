@@ -7,10 +7,12 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from database.tables import downloads, entitlements, fulfillments, license_keys, reversals
+from database.tables import audit, downloads, entitlements, fulfillments, license_keys
 from domain.orders import FulfillmentState, OrderState
 from tests.harness.shop import MANUAL
-from tests.harness.world import World, eventually
+from tests.harness.world import OPERATOR_TOKEN, World, eventually
+
+BEARER = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
 
 
 @pytest.fixture
@@ -113,7 +115,9 @@ async def test_a_refund_of_one_line_item_leaves_the_others(working: World) -> No
 
 
 async def test_a_dispute_closes_downloads_until_it_is_won(working: World) -> None:
-    (working.settings.downloads_folder / "a.txt").write_text("a")
+    folder = working.settings.downloads_folder
+    assert folder is not None
+    (folder / "a.txt").write_text("a")
     product = {"fulfillment": "download", "download_files": "a.txt", "download_limit": "2"}
     session_id = await bought(working, product)
     opened = await working.shop.control("POST", f"/sessions/{session_id}/dispute")
@@ -174,10 +178,70 @@ async def test_what_a_person_delivered_a_person_takes_back(working: World) -> No
 
 
 async def test_a_refund_that_fits_no_line_item_asks_an_operator(working: World) -> None:
-    session_id = await bought(working, course())
+    session_id = await bought(working, course(), KEYS)
     refund_id = await refund(working, session_id, amount=5)
     await working.step_in(refund_id, "awaiting_operator")
-    [reversal] = await rows(working, reversals, session_id)
-    assert (reversal.lines, reversal.problem is None) == (None, False)
-    [entitlement] = await rows(working, entitlements, session_id)
-    assert entitlement.revoked_at is None
+    await settled(working, session_id, [0, 0])
+    path = f"/orders/{session_id}/reversals"
+    [listed] = (await working.api.get(path, headers=BEARER)).json()
+    assert (listed["id"], listed["lines"]) == (refund_id, None)
+    assert listed["problem"] == "its amount fits no line item, or several"
+
+    async def decide(status: int, **said: Any) -> None:
+        said["by"] = "ops"
+        url = f"{path}/{refund_id}/decision"
+        answer = await working.api.post(url, json=said, headers=BEARER)
+        assert answer.status_code == status, answer.text
+
+    await decide(422, decision="revoke")
+    await decide(422, decision="revoke", lines={"li_unknown": 1})
+    line = (await working.order(session_id)).lines[0]
+    await decide(422, decision="revoke", lines={line.id: 2})
+    await decide(422, decision="keep", lines={line.id: 1})
+    await decide(200, decision="revoke", lines={line.id: 1})
+    await settled(working, session_id, [0, 1])
+    # A second thought gives it back.
+    await decide(200, decision="keep")
+    await settled(working, session_id, [0, 0])
+    acts = [row.act for row in await rows(working, audit, session_id)]
+    assert acts == ["reversal_revoke", "reversal_keep"]
+
+
+async def test_reversals_are_for_operators_and_of_their_own_order(working: World) -> None:
+    session_id = await bought(working, course())
+    path = f"/orders/{session_id}/reversals"
+    assert (await working.api.get(path)).status_code == 401
+    said = {"decision": "keep", "by": "ops"}
+    url = f"{path}/re_{'0' * 24}/decision"
+    assert (await working.api.post(url, json=said)).status_code == 401
+    assert (await working.api.post(url, json=said, headers=BEARER)).status_code == 404
+
+
+async def test_a_fraud_warning_holds_what_is_not_delivered_until_it_is_decided(
+    working: World,
+) -> None:
+    session_id = await working.shop.checkout(
+        await working.shop.price({}), await working.shop.price(KEYS)
+    )
+    await working.shop.pay(session_id)
+    parked = await working.step_in(session_id, "action_required")
+    line_id = parked.step.split(":")[0]
+    lines = (await working.order(session_id)).lines
+    [product_id] = [line.product_id for line in lines if line.id == line_id]
+    await working.shop.stripe.v1.products.update_async(str(product_id), {"metadata": KEYS})
+    # The step hears of the warning, and tries again by itself.
+    warned = await working.shop.control("POST", f"/sessions/{session_id}/fraud_warning")
+    warning_id = warned["early_fraud_warning"]["id"]
+
+    async def says_so() -> bool | None:
+        steps = (await working.steps(session_id)).values()
+        return any("fulfillment_held" in (step.error or "") for step in steps) or None
+
+    await eventually(says_so)
+    said = {"decision": "keep", "by": "ops", "note": "a regular"}
+    answer = await working.api.post(
+        f"/orders/{session_id}/reversals/{warning_id}/decision", json=said, headers=BEARER
+    )
+    assert answer.status_code == 200
+    assert (await working.result(session_id)).state is OrderState.FULFILLED
+    assert len(await rows(working, license_keys, session_id)) == 2

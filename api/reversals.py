@@ -1,0 +1,108 @@
+"""The reversals of an order, for operators: what went back, and what that takes back."""
+
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Depends, HTTPException
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from api.orders import require_operator
+from api.services import ServicesOf
+from database.audit import record_act
+from database.orders import lock_order, read_states
+from database.reversals import PaidOrder, aim, decide, read_paid, read_reversals
+from domain.ids import is_checkout_session_id
+from domain.reversals import Cause, Decision, Reversal, ReversalObject
+from workflows.contract import CheckoutEvent
+
+router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
+
+_OBJECT = {Cause.REFUND: ReversalObject.REFUND, Cause.FRAUD_WARNING: ReversalObject.FRAUD_WARNING}
+
+_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""What PostgreSQL can store."""
+
+
+class DecisionRequest(BaseModel):
+    """What an operator says about a reversal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: Decision
+    lines: dict[str, PositiveInt] | None = None
+    """Which pieces of which line items it is about; by default those that are known."""
+    by: _Text = Field(min_length=1, max_length=200)
+    note: _Text = Field(default="", max_length=1000)
+    """Why; no personal data."""
+
+    @model_validator(mode="after")
+    def _check_lines(self) -> Self:
+        if self.decision is Decision.KEEP and self.lines is not None:
+            raise ValueError("`keep` is about no line items")
+        return self
+
+
+@router.get("/orders/{session_id}/reversals")
+async def list_reversals(session_id: str, services: ServicesOf) -> tuple[Reversal, ...]:
+    """All refunds, disputes and early fraud warnings of an order, the oldest first."""
+    async with services.database.transaction() as connection:
+        if not await read_states(connection, [session_id]):
+            raise _no_order()
+        return await read_reversals(connection, session_id)
+
+
+@router.post(
+    "/orders/{session_id}/reversals/{reversal_id}/decision",
+    responses={
+        404: {"description": "There is no such order, or no such reversal of it"},
+        422: {"description": "It names no pieces, or some that were not bought"},
+        503: {"description": "Recorded, but Temporal did not hear of it: send it again"},
+    },
+)
+async def decide_reversal(
+    session_id: str, reversal_id: str, asked: DecisionRequest, services: ServicesOf
+) -> Reversal:
+    """Says which pieces a reversal takes back, or that it takes back none; the last word counts."""
+    if not is_checkout_session_id(session_id):
+        raise _no_order()
+    async with services.database.transaction() as connection:
+        if await lock_order(connection, session_id) is None:
+            raise _no_order()
+        known = {each.id: each for each in await read_reversals(connection, session_id)}
+        found = known.get(reversal_id)
+        if found is None:
+            raise HTTPException(404, "this order has no such reversal")
+        paid = await read_paid(connection, session_id)
+        lines = asked.lines or found.lines
+        _check_lines(asked.decision, lines, paid)
+        await decide(connection, reversal_id, asked.decision, lines)
+        await aim(connection, paid, services.catalog.reversal_policy)
+        pieces = ", ".join(f"{line}={count}" for line, count in sorted((lines or {}).items()))
+        await record_act(
+            connection,
+            session_id,
+            act=f"reversal_{asked.decision}",
+            by=asked.by,
+            detail=f"{reversal_id} ({pieces or 'no line items'}): {asked.note}",
+        )
+    await services.fulfillments.reverse(
+        _OBJECT.get(found.cause, ReversalObject.DISPUTE),
+        reversal_id,
+        CheckoutEvent(id="operator", type=f"reversal.{asked.decision}"),
+        account=paid.account,
+    )
+    return found.model_copy(update={"decision": asked.decision, "lines": lines, "problem": None})
+
+
+def _check_lines(decision: Decision, lines: dict[str, int] | None, paid: PaidOrder) -> None:
+    if decision is Decision.KEEP:
+        return
+    if not lines:
+        raise HTTPException(422, "say in `lines` which pieces of which line items it is about")
+    bought = {line.id: line.quantity for line in paid.lines}
+    for line_id, pieces in lines.items():
+        if pieces > bought.get(line_id, 0):
+            raise HTTPException(422, f"of line item {line_id} {bought.get(line_id, 0)} were bought")
+
+
+def _no_order() -> HTTPException:
+    return HTTPException(404, "no order for this Checkout Session")
