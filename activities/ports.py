@@ -7,7 +7,7 @@ from typing import Protocol
 from domain.checkout import CheckoutSession
 from domain.mail import Email
 from domain.messages import DeliveryAttempt, Message
-from domain.reconciliation import SoldPage
+from domain.reconciliation import ReversalPage, SoldPage
 from domain.reversals import ReversalObject, StripeReversal
 from domain.services import ServiceAnswer, ServiceRequest
 from domain.shipping import BookedShipment, Rate, ShipmentRequest
@@ -50,6 +50,11 @@ class SalesFeed(Protocol):
     ) -> SoldPage:
         """The sessions of events since then; if asked, only of those not taken everywhere."""
 
+    async def reversals(
+        self, kind: ReversalObject, account: str | None, since: datetime, after: str | None
+    ) -> ReversalPage:
+        """Refunds, disputes or early fraud warnings that were created since then."""
+
     async def accounts(self) -> list[str]:
         """All connected accounts."""
 
@@ -76,7 +81,23 @@ class Reversals(Protocol):
 
 
 class Fulfillments(Protocol):
-    """Starts and wakes the workflows of sessions."""
+    """Starts and wakes the workflows of sessions, and of what takes them back."""
+
+    async def notice(
+        self, kind: ReversalObject, object_id: str, *, account: str | None, again: bool
+    ) -> None:
+        """Has a refund, dispute or fraud warning looked at that no event told of.
+
+        Args:
+            kind: Which of Stripe's objects it is.
+            object_id: Its ID.
+            account: The connected account that it belongs to; None for our own.
+            again: Whether also one that was looked at before. Those of others' sales are not
+                recorded: once is enough for them.
+
+        Raises:
+            TransientError: Temporal did not accept it.
+        """
 
     async def ensure(
         self, session_id: str, *, account: str | None, wake: bool = False, reopen: bool = False

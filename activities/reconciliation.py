@@ -16,9 +16,19 @@ from activities.ports import Fulfillments, SalesFeed
 from database import sweeps
 from database.engine import Database
 from database.orders import read_open, read_states
+from database.reversals import read_statuses, read_stuck
 from domain.errors import FulfillmentError, PermanentError
 from domain.ids import ALL_ACCOUNTS, is_checkout_session_id
-from domain.reconciliation import Action, Finding, SoldPage, SoldSession, action_for
+from domain.reconciliation import (
+    Action,
+    Finding,
+    ReversalPage,
+    SeenReversal,
+    SoldPage,
+    SoldSession,
+    action_for,
+)
+from domain.reversals import ReversalObject, object_of
 
 STARTS_PER_S = 20
 """Each workflow asks Stripe at once; test mode takes 25 reads a second, live mode 100."""
@@ -38,6 +48,16 @@ class Feed(StrEnum):
 
     SESSIONS = "sessions"
     EVENTS = "events"
+    REFUNDS = "refunds"
+    DISPUTES = "disputes"
+    FRAUD_WARNINGS = "fraud_warnings"
+
+
+_REVERSALS = {
+    Feed.REFUNDS: ReversalObject.REFUND,
+    Feed.DISPUTES: ReversalObject.DISPUTE,
+    Feed.FRAUD_WARNINGS: ReversalObject.FRAUD_WARNING,
+}
 
 
 class _Model(BaseModel):
@@ -164,6 +184,28 @@ class Reconciler:
             for session in sessions
         ]
 
+    async def reversals_page(
+        self, kind: ReversalObject, request: SweepPageInput
+    ) -> tuple[ReversalPage, dict[SeenReversal, bool]]:
+        """One page of what went back; what of it is not as recorded, and whether it is recorded."""
+        target = request.target
+        page = await self._feed.reversals(
+            kind, target.account, target.sessions_since, request.after
+        )
+        async with self._database.transaction() as connection:
+            known = await read_statuses(connection, [each.id for each in page.reversals])
+        changed = [each for each in page.reversals if known.get(each.id) != each.status]
+        return page, {each: each.id in known for each in changed}
+
+    async def notice(self, seen: SeenReversal, account: str | None, *, again: bool) -> None:
+        """Has a reversal looked at, and rests as long as Stripe's limits ask.
+
+        Raises:
+            TransientError: Temporal did not accept it.
+        """
+        await self._fulfillments.notice(seen.kind, seen.id, account=account, again=again)
+        await asyncio.sleep(1 / STARTS_PER_S)
+
     async def act(self, finding: Finding) -> None:
         """Does what is to be done about a session, and rests as long as Stripe's limits ask.
 
@@ -198,11 +240,23 @@ class Reconciler:
             if not await self._fulfillments.resume(order.session_id, account=order.account):
                 stranded.append(order.session_id)
             await asyncio.sleep(1 / LOOKS_PER_S)
+        if not after:
+            await self._resume_reversals()
         return ResumeOrdersResult(
             seen=len(orders),
             stranded=tuple(stranded),
             last=orders[-1].session_id if len(orders) == OPEN_ORDERS_PAGE else None,
         )
+
+    async def _resume_reversals(self) -> None:
+        """Has looked at again what should have been taken back by now."""
+        async with self._database.transaction() as connection:
+            stuck = await read_stuck(connection, QUIET, OPEN_ORDERS_PAGE)
+        for each in stuck:
+            await self._fulfillments.notice(
+                object_of(each.cause), each.id, account=each.account, again=True
+            )
+            await asyncio.sleep(1 / STARTS_PER_S)
 
     async def accounts(self, connected: Collection[str]) -> list[str | None]:
         """Our own account and the connected ones, all of them where that is asked for."""
@@ -270,6 +324,8 @@ class ReconciliationActivities:
     async def sweep_page(self, request: SweepPageInput) -> SweepPageResult:
         """Compares one page of a list with our orders, and pushes what needs it."""
         target = request.target
+        if request.feed in _REVERSALS:
+            return await self._sweep_reversals(_REVERSALS[request.feed], request)
         page = await self._reconciler.page_of(request)
         done, failed = {}, {}
         for finding in await self._reconciler.compare(page.sessions, target.account):
@@ -289,6 +345,20 @@ class ReconciliationActivities:
             seen=len(page.sessions) + page.unreadable,
             done=done,
             failed=failed,
+            unreadable=page.unreadable,
+            last=page.last,
+        )
+
+    async def _sweep_reversals(
+        self, kind: ReversalObject, request: SweepPageInput
+    ) -> SweepPageResult:
+        page, changed = await self._reconciler.reversals_page(kind, request)
+        for seen, is_known in changed.items():
+            activity.heartbeat(seen.id)
+            await self._reconciler.notice(seen, request.target.account, again=is_known)
+        return SweepPageResult(
+            seen=len(page.reversals) + page.unreadable,
+            done={seen.id: Action.REVERSE for seen in changed},
             unreadable=page.unreadable,
             last=page.last,
         )

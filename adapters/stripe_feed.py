@@ -1,15 +1,20 @@
 """What Stripe has sold, listed: for whoever missed the events."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import stripe
 
 from adapters.stripe_api import PAGE_SIZE, on_account, translated
+from adapters.stripe_reversals import status_of
 from domain.checkout import Payment
 from domain.money import Money
-from domain.reconciliation import SoldPage, SoldSession
+from domain.reconciliation import ReversalPage, SeenReversal, SoldPage, SoldSession
+from domain.reversals import ReversalObject
+
+_T = TypeVar("_T")
 
 _PAYMENT_TOLD_BY = {
     "checkout.session.completed": Payment.PENDING,
@@ -78,6 +83,30 @@ class StripeFeed:
             raise translated(error) from error
         return _page(page, _from_event)
 
+    async def reversals(
+        self, kind: ReversalObject, account: str | None, since: datetime, after: str | None
+    ) -> ReversalPage:
+        """See `activities.ports.SalesFeed`.
+
+        Source: Stripe's API reference, "List all refunds", "List all disputes" and "List all
+        early fraud warnings".
+        """
+        params: Any = {"created": {"gte": int(since.timestamp())}, "limit": PAGE_SIZE}
+        if after:
+            params["starting_after"] = after
+        options: Any = on_account(account)
+        listing: Mapping[ReversalObject, Any] = {
+            ReversalObject.REFUND: self._stripe.refunds,
+            ReversalObject.DISPUTE: self._stripe.disputes,
+            ReversalObject.FRAUD_WARNING: self._stripe.radar.early_fraud_warnings,
+        }
+        try:
+            page = await listing[kind].list_async(params, options)
+        except stripe.StripeError as error:
+            raise translated(error) from error
+        entries, unreadable = _read(page, partial(_seen, kind))
+        return ReversalPage(reversals=entries, unreadable=unreadable, last=_last(page))
+
     async def accounts(self) -> list[str]:
         """See `activities.ports.SalesFeed`.
 
@@ -90,21 +119,29 @@ class StripeFeed:
             raise translated(error) from error
 
 
-def _page(page: Any, read: Any) -> SoldPage:  # noqa: ANN401 - the SDK's lists are generic
-    entries = [entry.to_dict() for entry in page.data]
-    sessions = []
+def _page(page: Any, read: Callable[[Mapping[str, Any]], SoldSession]) -> SoldPage:  # noqa: ANN401 - the SDK's lists are generic
+    sessions, unreadable = _read(page, read)
+    return SoldPage(sessions=sessions, unreadable=unreadable, last=_last(page))
+
+
+def _read(page: Any, read: Callable[[Mapping[str, Any]], _T]) -> tuple[tuple[_T, ...], int]:  # noqa: ANN401 - as above
+    entries = []
     unreadable = 0
-    for entry in entries:
+    for entry in page.data:
         try:
-            sessions.append(read(entry))
+            entries.append(read(entry.to_dict()))
         except (KeyError, TypeError, ValueError, AttributeError):
             # One entry of a form that this code does not know stops no other.
             unreadable += 1
-    return SoldPage(
-        sessions=tuple(sessions),
-        unreadable=unreadable,
-        last=entries[-1]["id"] if entries and page.has_more else None,
-    )
+    return tuple(entries), unreadable
+
+
+def _last(page: Any) -> str | None:  # noqa: ANN401 - as above
+    return str(page.data[-1].id) if page.data and page.has_more else None
+
+
+def _seen(kind: ReversalObject, data: Mapping[str, Any]) -> SeenReversal:
+    return SeenReversal(id=data["id"], kind=kind, status=status_of(kind, data))
 
 
 def _from_session(data: Mapping[str, Any]) -> SoldSession:

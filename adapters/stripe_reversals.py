@@ -137,12 +137,19 @@ def _readable() -> Iterator[None]:
         ) from error
 
 
+def status_of(kind: ReversalObject, data: Mapping[str, Any]) -> str:
+    """The status of a refund or dispute; of a warning, which has none, whether it is actionable."""
+    if kind is ReversalObject.FRAUD_WARNING:
+        return "actionable" if data["actionable"] else "not_actionable"
+    # Null on very old refunds, which have succeeded.
+    return data["status"] or "succeeded"
+
+
 def _refund(data: Mapping[str, Any]) -> StripeReversal:
     return StripeReversal(
         id=data["id"],
         cause=Cause.REFUND,
-        # Null on very old refunds, which have succeeded.
-        status=data.get("status") or "succeeded",
+        status=status_of(ReversalObject.REFUND, data),
         counts=data.get("status") not in _VOID_REFUNDS,
         amount=_money(data),
         reason=data.get("reason"),
@@ -152,7 +159,7 @@ def _refund(data: Mapping[str, Any]) -> StripeReversal:
 
 
 def _dispute(data: Mapping[str, Any]) -> StripeReversal:
-    status = data["status"]
+    status = status_of(ReversalObject.DISPUTE, data)
     if status.startswith("warning_"):
         cause = Cause.INQUIRY
     elif status in _LOST_DISPUTES:
@@ -175,7 +182,7 @@ def _warning(data: Mapping[str, Any]) -> StripeReversal:
     return StripeReversal(
         id=data["id"],
         cause=Cause.FRAUD_WARNING,
-        status="actionable" if data["actionable"] else "not_actionable",
+        status=status_of(ReversalObject.FRAUD_WARNING, data),
         counts=data["actionable"],
         amount=None,
         reason=data.get("fraud_type"),

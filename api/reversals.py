@@ -11,12 +11,10 @@ from database.audit import record_act
 from database.orders import lock_order, read_states
 from database.reversals import PaidOrder, aim, decide, read_paid, read_reversals
 from domain.ids import is_checkout_session_id
-from domain.reversals import Cause, Decision, Reversal, ReversalObject
+from domain.reversals import Decision, Reversal, object_of
 from workflows.contract import CheckoutEvent
 
 router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
-
-_OBJECT = {Cause.REFUND: ReversalObject.REFUND, Cause.FRAUD_WARNING: ReversalObject.FRAUD_WARNING}
 
 _Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """What PostgreSQL can store."""
@@ -85,7 +83,7 @@ async def decide_reversal(
             detail=f"{reversal_id} ({pieces or 'no line items'}): {asked.note}",
         )
     await services.fulfillments.reverse(
-        _OBJECT.get(found.cause, ReversalObject.DISPUTE),
+        object_of(found.cause),
         reversal_id,
         CheckoutEvent(id="operator", type=f"reversal.{asked.decision}"),
         account=paid.account,

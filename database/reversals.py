@@ -5,7 +5,8 @@ be taken back, or not to be delivered. Each kind then sees to it that they are, 
 `fulfillments.taken_back`. Both lock the fulfillment's row, as every delivery does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +26,7 @@ from domain.orders import (
     ended_as,
 )
 from domain.reversals import (
+    Cause,
     Decision,
     PaidLine,
     Reversal,
@@ -58,6 +60,16 @@ class ReversibleFulfillment(BaseModel):
     def kept(self) -> int:
         """Pieces that are still paid for."""
         return self.quantity - self.reversed
+
+
+class StuckReversal(BaseModel):
+    """A reversal that should have taken something back by now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    cause: Cause
+    account: str | None
 
 
 class PaidOrder(BaseModel):
@@ -350,6 +362,41 @@ async def want_again(connection: AsyncConnection, fulfillment: ReversibleFulfill
     """Has a fulfillment delivered again, of which pieces are missing; lock it first."""
     if await connection.scalar(_WANT_AGAIN, naming(fulfillment.ref)) is not None:
         await _follow(connection, fulfillment.ref.session_id, {FulfillmentState.PENDING})
+
+
+async def read_statuses(
+    connection: AsyncConnection, reversal_ids: Collection[str]
+) -> dict[str, str]:
+    """What Stripe said last of those of these reversals that are recorded."""
+    rows = await connection.execute(
+        select(reversals.c.id, reversals.c.status).where(reversals.c.id.in_(reversal_ids))
+    )
+    return {row.id: row.status for row in rows}
+
+
+async def read_stuck(
+    connection: AsyncConnection, quiet_for: timedelta, limit: int
+) -> list[StuckReversal]:
+    """Reversals of orders of which something is not taken back, and has not been for a while.
+
+    Args:
+        connection: Within whose transaction.
+        quiet_for: How long nothing must have happened to the fulfillment.
+        limit: The most to return.
+    """
+    rows = await connection.execute(
+        select(reversals.c.id, reversals.c.cause, orders.c.account)
+        .distinct()
+        .join(fulfillments, fulfillments.c.session_id == reversals.c.session_id)
+        .join(orders, orders.c.session_id == reversals.c.session_id)
+        .where(
+            fulfillments.c.reversed != fulfillments.c.taken_back,
+            fulfillments.c.updated_at < func.now() - quiet_for,
+        )
+        .order_by(reversals.c.id)
+        .limit(limit)
+    )
+    return [StuckReversal.model_validate(row, from_attributes=True) for row in rows]
 
 
 async def read_unsettled(

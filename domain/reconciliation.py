@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.checkout import Payment
 from domain.money import Money
 from domain.orders import LOST_STATES, OrderState
+from domain.reversals import ReversalObject
 
 
 class Action(StrEnum):
@@ -35,6 +36,8 @@ class Action(StrEnum):
     """It was closed unfulfilled: look again."""
     WAKE = "wake"
     """It waits for a payment that has been decided: look now."""
+    REVERSE = "reverse"
+    """Money went back, or came again: look what that takes back."""
     NOTHING = "nothing"
 
 
@@ -65,6 +68,22 @@ class SoldPage(_Value):
     """
 
     sessions: tuple[SoldSession, ...]
+    unreadable: int = 0
+    last: str | None = None
+
+
+class SeenReversal(_Value):
+    """A refund, dispute or early fraud warning as Stripe's lists tell of it: a hint."""
+
+    id: str
+    kind: ReversalObject
+    status: str
+
+
+class ReversalPage(_Value):
+    """One page of a list at Stripe; as `SoldPage`."""
+
+    reversals: tuple[SeenReversal, ...]
     unreadable: int = 0
     last: str | None = None
 

@@ -45,6 +45,27 @@ class Cause(StrEnum):
     FRAUD_WARNING = "fraud_warning"
 
 
+class ReversalObject(StrEnum):
+    """Which of Stripe's objects tells that money goes back."""
+
+    REFUND = "refund"
+    CHARGE = "charge"
+    """That it is refunded, not by which refund."""
+    DISPUTE = "dispute"
+    FRAUD_WARNING = "early_fraud_warning"
+
+
+def object_of(cause: Cause) -> ReversalObject:
+    """Which of Stripe's objects tells of a cause."""
+    match cause:
+        case Cause.REFUND:
+            return ReversalObject.REFUND
+        case Cause.FRAUD_WARNING:
+            return ReversalObject.FRAUD_WARNING
+        case Cause.INQUIRY | Cause.DISPUTE_OPENED | Cause.DISPUTE_LOST:
+            return ReversalObject.DISPUTE
+
+
 _MONEY_IS_AWAY = frozenset({Cause.REFUND, Cause.DISPUTE_OPENED, Cause.DISPUTE_LOST})
 
 
@@ -96,16 +117,6 @@ DEFAULT_POLICIES: Mapping[str, ReversalPolicy] = {
     "license_key": _DIGITAL,
     "download": _DIGITAL,
 }
-
-
-class ReversalObject(StrEnum):
-    """Which of Stripe's objects tells that money goes back."""
-
-    REFUND = "refund"
-    CHARGE = "charge"
-    """That it is refunded, not by which refund."""
-    DISPUTE = "dispute"
-    FRAUD_WARNING = "early_fraud_warning"
 
 
 class StripeReversal(_Value):

@@ -140,22 +140,46 @@ class Fulfillments:
                 await self._start(request, signal, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
             return True
 
+    async def notice(
+        self, kind: ReversalObject, object_id: str, *, account: str | None, again: bool
+    ) -> None:
+        """See `activities.ports.Fulfillments`."""
+        event = CheckoutEvent(id="none", type="reconciliation")
+        reuse = (
+            WorkflowIDReusePolicy.ALLOW_DUPLICATE
+            if again
+            else WorkflowIDReusePolicy.REJECT_DUPLICATE
+        )
+        with suppress(WorkflowAlreadyStartedError):
+            await self._reverse(kind, object_id, event, account, reuse)
+
     async def reverse(
         self, kind: ReversalObject, object_id: str, event: CheckoutEvent, *, account: str | None
     ) -> None:
         """Has a refund, dispute or fraud warning looked at; one workflow for each, at a time.
 
+        What Stripe says later, such as that a refund has failed, is looked at too.
+
         Raises:
             TransientError: The Temporal server did not accept it in time.
         """
+        await self._reverse(kind, object_id, event, account, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+
+    async def _reverse(
+        self,
+        kind: ReversalObject,
+        object_id: str,
+        event: CheckoutEvent,
+        account: str | None,
+        reuse: WorkflowIDReusePolicy,
+    ) -> None:
         async with accepted():
             await self._client.start_workflow(
                 REVERSAL_WORKFLOW,
                 RecordReversalInput(kind=kind, id=object_id, account=account),
                 id=object_id,
                 task_queue=self._task_queue,
-                # What Stripe says later, such as that a refund has failed, is looked at too.
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_reuse_policy=reuse,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 start_signal=REVERSAL_EVENT_SIGNAL,
                 start_signal_args=[event],

@@ -104,7 +104,10 @@ class ReconcileCheckouts:
         return self._report
 
     async def _sweep(self, target: SweepTarget) -> None:
-        for feed in (Feed.EVENTS, Feed.SESSIONS):
+        feeds: tuple[Feed, ...] = (Feed.EVENTS, Feed.SESSIONS)
+        if workflow.patched("sweep-reversals"):
+            feeds += (Feed.REFUNDS, Feed.DISPUTES, Feed.FRAUD_WARNINGS)
+        for feed in feeds:
             after = None
             while True:
                 page = await workflow.execute_activity_method(

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from database.tables import audit, downloads, entitlements, fulfillments, license_keys
 from domain.orders import FulfillmentState, OrderState
+from domain.reconciliation import Action
 from tests.harness.shop import MANUAL
 from tests.harness.world import OPERATOR_TOKEN, World, eventually
 
@@ -152,6 +153,21 @@ async def test_what_is_refunded_before_anybody_heard_of_it_is_not_delivered(
         result = await world.result(session_id)
     assert result.state is OrderState.REVERSED
     assert await rows(world, entitlements, session_id) == []
+
+
+async def test_a_sweep_finds_refunds_that_no_event_told_of(world: World) -> None:
+    async with world.worker():
+        await world.sweep()
+        session_id = await bought(world, course())
+        await world.shop.deliveries("drop")
+        refund_id = await refund(world, session_id)
+        report = await world.sweep()
+        assert report.done == {refund_id: Action.REVERSE}
+        await settled(world, session_id, [1])
+        assert (await world.sweep()).done == {}
+        await world.shop.control("POST", f"/refunds/{refund_id}/end", {"succeeded": False})
+        assert (await world.sweep()).done == {refund_id: Action.REVERSE}
+        await settled(world, session_id, [0])
 
 
 async def test_an_undone_refund_delivers_what_it_kept_from_delivery(working: World) -> None:

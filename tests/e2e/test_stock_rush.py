@@ -24,6 +24,7 @@ from database.tables import backorders, fulfillments, messages, stock_movements
 from domain.catalog import Catalog, parse_catalog
 from domain.errors import PermanentError, TransientError
 from domain.ids import FulfillmentRef
+from domain.reversals import ReversalObject
 from domain.stock import MAIN_WAREHOUSE, OutOfStockPolicy
 from local.carrier.app import create_app as create_carrier
 from local.ports import free_port
@@ -59,6 +60,11 @@ class _Bell:
 
     async def wake(self, session_id: str, step: str, *, account: str | None) -> None:  # noqa: ARG002 - the port's
         self.woken.append(session_id)
+
+    async def notice(
+        self, kind: ReversalObject, object_id: str, *, account: str | None, again: bool
+    ) -> None:
+        raise NotImplementedError
 
     async def resume(
         self,
