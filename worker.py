@@ -28,6 +28,7 @@ from activities.reconciliation import Reconciler, ReconciliationActivities
 from activities.reversal_intake import ReversalActivities
 from activities.reversals import Reverser
 from activities.services import ServiceActivities
+from activities.shipment_reversals import ShipmentReversalActivities
 from activities.shipments import ShipmentActivities
 from activities.stock_queue import StockActivities, StockQueue
 from adapters.app_webhook import AppWebhook
@@ -164,6 +165,7 @@ async def assembled_worker(
                 shipments.book_shipment,
                 shipments.abandon_shipment,
                 shipments.reserve_stock,
+                ShipmentReversalActivities(database, carrier, queue).reverse_shipment,
                 services.call_service,
                 services.abandon_service_call,
                 mails.send_receipt,

@@ -179,6 +179,19 @@ class Carrier(Protocol):
             TransientError: The carrier cannot answer now; it may have booked all the same.
         """
 
+    async def cancel(self, shipment_id: str) -> bool:
+        """Cancels a booked parcel, if the carrier does not have it yet; a second time is no error.
+
+        Args:
+            shipment_id: The carrier's own name of it.
+
+        Returns:
+            Whether it is canceled; False when it is on its way.
+
+        Raises:
+            TransientError: The carrier cannot answer now; it may have canceled all the same.
+        """
+
 
 class MerchantService(Protocol):
     """The merchant's own service, which fulfills what the kind `webhook` sells."""

@@ -27,6 +27,7 @@ from database.parcels import (
     save_parcels,
 )
 from database.questions import AnsweredBy
+from database.returns import pieces_out
 from database.shipments import (
     ClaimedShipment,
     ShipmentRow,
@@ -176,7 +177,7 @@ class ShipmentActivities:
         if isinstance(claim, Progress):
             return claim
         await self._messages.send(*claim.low)
-        unbooked = [each for each in claim.parcels if each.carrier_shipment_id is None]
+        unbooked = [each for each in claim.parcels if each.is_unbooked]
         booked: tuple[str, BookedShipment] | None = None
         for parcel in unbooked:
             if booked is not None:
@@ -230,13 +231,11 @@ class ShipmentActivities:
                 if answered is not None:
                     return answered
             low: tuple[str | None, ...] = ()
-            if line.holds_stock:
-                parcels = await read_parcels(connection, ref)
-            else:
-                row = ShipmentRow(
-                    sku=request.sku, quantity=line.quantity, weight_grams=request.weight_grams
-                )
-                items = self._catalog.parts(row.sku, row.quantity, row.weight_grams)
+            parcels = () if line.holds_stock is None else await read_parcels(connection, ref)
+            items = await self._missing(connection, request, line.quantity, parcels)
+            is_begun = line.holds_stock and any(each.is_unbooked for each in parcels)
+            if items and not is_begun:
+                row = self._sold(request, line.quantity)
                 taken = await self._take(connection, ref, line, items)
                 if isinstance(taken, Shortage):
                     return await self._wait_for_stock(connection, request, items, taken)
@@ -245,7 +244,9 @@ class ShipmentActivities:
                     await forget_unbooked(connection, ref)
                 weights = {item.sku: item.weight_grams for item in items}
                 packed = pack(taken.takes, weights, self._catalog.shipping.max_parcel_grams)
-                parcels = await save_parcels(connection, ref, row, packed)
+                # Of those that were never booked the names are used again: one may be known there.
+                last = max((each.number for each in parcels if not each.is_unbooked), default=0)
+                parcels = await save_parcels(connection, ref, row, packed, after=last)
             return _Claim(
                 to=line.shipping_address,
                 phone=line.phone,
@@ -253,6 +254,33 @@ class ShipmentActivities:
                 tried_before=line.holds_stock is not None,
                 low=low,
             )
+
+    async def _missing(
+        self,
+        connection: AsyncConnection,
+        request: BookShipmentInput,
+        quantity: int,
+        parcels: Sequence[ParcelRow],
+    ) -> tuple[ParcelItem, ...]:
+        """What is to be shipped, less what was before its money went back, and came again."""
+        wanted = self._catalog.parts(request.sku, quantity, request.weight_grams)
+        if not parcels:
+            return wanted
+        has = await pieces_out(connection, request.fulfillment, parcels)
+        return tuple(
+            item.model_copy(update={"quantity": item.quantity - has[item.sku]})
+            for item in wanted
+            if item.quantity > has[item.sku]
+        )
+
+    def _sold(self, request: BookShipmentInput, quantity: int) -> ShipmentRow:
+        piece = self._catalog.parts(request.sku, 1, request.weight_grams)
+        return ShipmentRow(
+            sku=request.sku,
+            quantity=quantity,
+            weight_grams=request.weight_grams,
+            parts={item.sku: item.quantity for item in piece},
+        )
 
     async def _take(
         self,
@@ -385,8 +413,9 @@ class ShipmentActivities:
 async def _put_back(connection: AsyncConnection, ref: FulfillmentRef) -> None:
     """Puts back what a shipment holds, but for parcels that a carrier has booked."""
     parcels = await read_parcels(connection, ref)
-    unbooked = [parcel for parcel in parcels if parcel.carrier_shipment_id is None]
-    if len(unbooked) < len(parcels) or await mark_stock_released(connection, ref):
+    unbooked = [parcel for parcel in parcels if parcel.is_unbooked]
+    is_shipped = any(parcel.is_shipped for parcel in parcels)
+    if is_shipped or await mark_stock_released(connection, ref):
         await stock.put_back(
             connection, [(take, ref) for parcel in unbooked for take in parcel.takes]
         )
@@ -395,7 +424,7 @@ async def _put_back(connection: AsyncConnection, ref: FulfillmentRef) -> None:
 async def _put_back_whole(connection: AsyncConnection, ref: FulfillmentRef) -> None:
     """Puts a shipment's stock back, unless a carrier has part of it: the rest is to follow."""
     parcels = await read_parcels(connection, ref)
-    if all(parcel.carrier_shipment_id is None for parcel in parcels):
+    if not any(parcel.is_shipped for parcel in parcels):
         await _put_back(connection, ref)
 
 

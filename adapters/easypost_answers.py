@@ -174,3 +174,14 @@ class Shipment(OfferedRates):
             label_url=self.postage_label.label_url,
             price=bought.price,
         )
+
+
+class Refunded(_Answer):
+    """How far the refund of a shipment's label is."""
+
+    refund_status: str | None = None
+
+    @property
+    def is_refunded(self) -> bool:
+        """Whether it is asked for, or granted."""
+        return self.refund_status in {"submitted", "refunded"}

@@ -24,6 +24,7 @@ from adapters.easypost_answers import (
     VENDOR,
     OfferedRates,
     PlainAddress,
+    Refunded,
     Shipment,
     VerifiedAddress,
     unreadable,
@@ -102,6 +103,24 @@ class EasyPostCarrier:
             known = [each for each in shipment.offered if rate is not None and each.id == rate.id]
             chosen = choose_rate(known or shipment.offered, wanted)
             return (await self._bought(shipment.id, chosen)).booked()
+
+    async def cancel(self, shipment_id: str) -> bool:
+        """See `activities.ports.Carrier`.
+
+        EasyPost cancels a parcel by asking for its label's price back, and decides that later; it
+        refuses to ask for one that was scanned.
+
+        Source: EasyPost's page "Refund a Shipment".
+        """
+        shipments = self._client.shipment
+        known = await self._call(Refunded, shipments.retrieve, shipment_id)
+        if known.is_refunded:
+            return True
+        try:
+            asked = await self._call(Refunded, shipments.refund, shipment_id)
+        except PermanentError:
+            return False
+        return asked.is_refunded
 
     def _turn(self, reference: str) -> asyncio.Lock:
         return self._turns.setdefault(reference, asyncio.Lock())

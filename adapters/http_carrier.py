@@ -1,6 +1,7 @@
 """A carrier that is reached over HTTP; its contract is in docs/carrier.md."""
 
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -33,6 +34,10 @@ class _Shipments(BaseModel):
 
 class _Rates(BaseModel):
     rates: tuple[Rate, ...]
+
+
+class _Cancellation(BaseModel):
+    canceled: bool
 
 
 class HttpCarrier:
@@ -81,6 +86,11 @@ class HttpCarrier:
             json={**_described(request), "rate_id": rate.id if rate else None},
         )
         return _parsed(BookedShipment, answer)
+
+    async def cancel(self, shipment_id: str) -> bool:
+        """See `activities.ports.Carrier`."""
+        answer = await self._send("POST", f"/shipments/{quote(shipment_id, safe='')}/cancel")
+        return _parsed(_Cancellation, answer).canceled
 
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - passed on to httpx
         try:

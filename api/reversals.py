@@ -9,7 +9,9 @@ from api.orders import require_operator
 from api.services import ServicesOf
 from database.audit import record_act
 from database.orders import lock_order, read_states
+from database.returns import Return, ReturnState, end_return, read_returns_of
 from database.reversals import PaidOrder, aim, decide, read_paid, read_reversals
+from database.stock import put_back
 from domain.ids import is_checkout_session_id
 from domain.reversals import Decision, Reversal, object_of
 from workflows.contract import CheckoutEvent
@@ -46,6 +48,61 @@ async def list_reversals(session_id: str, services: ServicesOf) -> tuple[Reversa
         if not await read_states(connection, [session_id]):
             raise _no_order()
         return await read_reversals(connection, session_id)
+
+
+@router.get("/orders/{session_id}/returns")
+async def list_returns(session_id: str, services: ServicesOf) -> tuple[Return, ...]:
+    """What the customer is asked to send back, the oldest first."""
+    async with services.database.transaction() as connection:
+        if not await read_states(connection, [session_id]):
+            raise _no_order()
+        return await read_returns_of(connection, session_id)
+
+
+class ReceivedRequest(BaseModel):
+    """Who has unpacked a return."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: _Text = Field(min_length=1, max_length=200)
+    restock: bool = True
+    """Whether the pieces can be sold again."""
+    note: _Text = Field(default="", max_length=1000)
+    """In which state they are; no personal data."""
+
+
+@router.post(
+    "/orders/{session_id}/returns/{return_id}/received",
+    responses={
+        404: {"description": "This order has no such return"},
+        409: {"description": "It is not asked for any more"},
+    },
+)
+async def receive_return(
+    session_id: str, return_id: str, received: ReceivedRequest, services: ServicesOf
+) -> Return:
+    """Notes that goods are back, and puts them into stock; a second time changes nothing."""
+    async with services.database.transaction() as connection:
+        if await lock_order(connection, session_id) is None:
+            raise _no_order()
+        ended = await end_return(connection, return_id, ReturnState.RECEIVED)
+        if ended is None or ended[0].session_id != session_id:
+            raise HTTPException(404, "this order has no such return")
+        found, is_new = ended
+        if found.state is not ReturnState.RECEIVED:
+            raise HTTPException(409, f"this return is {found.state}")
+        if is_new:
+            if received.restock:
+                await put_back(connection, [(found.take, found.ref)])
+            await record_act(
+                connection,
+                session_id,
+                act="return_received",
+                by=received.by,
+                detail=f"{return_id}, {'restocked' if received.restock else 'not restocked'}: "
+                f"{received.note}",
+            )
+    return found
 
 
 @router.post(

@@ -1,5 +1,6 @@
 """Parcels: one row each, written together with the shipment's, before the carrier is called."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -25,8 +26,26 @@ class ParcelRow(BaseModel):
     reference: str
     warehouse: str
     items: tuple[ParcelItem, ...]
+    number: int
+    """Of the shipment's parcels, from 1."""
+    status: ParcelStatus = ParcelStatus.PLANNED
     carrier_shipment_id: str | None = None
     """None until the carrier has booked it."""
+
+    @property
+    def is_unbooked(self) -> bool:
+        """Whether no carrier is known to have booked it."""
+        return self.carrier_shipment_id is None
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the carrier has it, or fetches it."""
+        return not self.is_unbooked and self.status is not ParcelStatus.CANCELED
+
+    @property
+    def pieces(self) -> Counter[str]:
+        """What is in it, by SKU."""
+        return Counter({item.sku: item.quantity for item in self.items})
 
     @property
     def takes(self) -> tuple[Take, ...]:
@@ -54,6 +73,14 @@ _SAVE = (
 )
 _READ = select(parcels).where(_IS_PARCEL).order_by(parcels.c.number)
 _FORGET = delete(parcels).where(_IS_PARCEL, parcels.c.carrier_shipment_id.is_(None))
+_CANCEL = (
+    update(parcels)
+    .where(
+        parcels.c.reference.in_(bindparam("references", expanding=True)),
+        parcels.c.carrier_shipment_id.is_not(None),
+    )
+    .values(status=ParcelStatus.CANCELED, status_at=func.now())
+)
 _MARK_BOOKED = (
     update(parcels)
     .where(parcels.c.reference == bindparam("of_reference"))
@@ -81,15 +108,29 @@ async def save_parcels(
     ref: FulfillmentRef,
     shipment: ShipmentRow,
     packed: Sequence[PackedParcel],
+    *,
+    after: int = 0,
 ) -> tuple[ParcelRow, ...]:
     """Writes the rows of a shipment that has just taken its stock, and of its parcels.
+
+    Args:
+        connection: Within whose transaction.
+        ref: Which shipment.
+        shipment: What was sold.
+        packed: What goes into each parcel.
+        after: The number of the shipment's last parcel, where it had some before.
 
     Raises:
         TransientError: Another try at the same moment was first; its rows count.
     """
     rows = tuple(
-        ParcelRow(reference=_reference(ref, number), warehouse=each.warehouse, items=each.items)
-        for number, each in enumerate(packed, 1)
+        ParcelRow(
+            reference=_reference(ref, number),
+            warehouse=each.warehouse,
+            items=each.items,
+            number=number,
+        )
+        for number, each in enumerate(packed, after + 1)
     )
     of_shipment = {
         **ref.model_dump(),
@@ -98,12 +139,12 @@ async def save_parcels(
     of_parcels = [
         {
             **of_shipment,
-            "number": number,
+            "number": row.number,
             "reference": row.reference,
             "warehouse": row.warehouse,
             "items": [item.model_dump() for item in row.items],
         }
-        for number, row in enumerate(rows, 1)
+        for row in rows
     ]
     try:
         await connection.execute(_SAVE, of_parcels)
@@ -126,6 +167,12 @@ async def read_parcels(connection: AsyncConnection, ref: FulfillmentRef) -> tupl
 async def forget_unbooked(connection: AsyncConnection, ref: FulfillmentRef) -> None:
     """Removes the parcels that no carrier has booked."""
     await connection.execute(_FORGET, naming(ref))
+
+
+async def mark_canceled(connection: AsyncConnection, references: Sequence[str]) -> None:
+    """Records that the carrier has canceled parcels."""
+    if references:
+        await connection.execute(_CANCEL, {"references": references})
 
 
 async def mark_booked(connection: AsyncConnection, reference: str, booked: BookedShipment) -> None:

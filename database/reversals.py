@@ -50,6 +50,8 @@ class ReversibleFulfillment(BaseModel):
     taken_back: int
     was_delivered: bool
     """Whether it was delivered before."""
+    unchanged_for: timedelta
+    """How long nothing has happened to it."""
 
     @property
     def is_settled(self) -> bool:
@@ -152,7 +154,11 @@ _WANT_AGAIN = (
 )
 _LOCK_ORDER = select(orders.c.state).where(orders.c.session_id == SESSION).with_for_update()
 _LOCK_ONE = (
-    select(fulfillments, line_items.c.quantity)
+    select(
+        fulfillments,
+        line_items.c.quantity,
+        (func.now() - fulfillments.c.updated_at).label("unchanged_for"),
+    )
     .join(
         line_items,
         (line_items.c.session_id == fulfillments.c.session_id)
@@ -337,6 +343,7 @@ async def lock_reversible(
         quantity=row.quantity,
         reversed=row.reversed,
         taken_back=row.taken_back,
+        unchanged_for=row.unchanged_for,
         was_delivered=row.fulfilled_at is not None,
     )
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Integer, Table, Text, and_, bindparam, exists, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SAME_LINE, is_fulfillment, naming, of_fulfillment
@@ -31,6 +31,8 @@ class ShipmentRow(BaseModel):
     quantity: int
     weight_grams: int
     """Of one piece."""
+    parts: dict[str, int]
+    """Pieces of each SKU in one piece."""
 
 
 class ClaimedShipment(BaseModel):
@@ -83,6 +85,7 @@ _INSERT = insert(shipments).values(
     quantity=bindparam("shipment_quantity", type_=Integer),
     weight_grams=bindparam("shipment_weight_grams", type_=Integer),
     stock_taken=True,
+    parts=bindparam("shipment_parts", type_=JSONB),
 )
 SAVED = _INSERT.on_conflict_do_update(
     index_elements=list(shipments.primary_key),
@@ -93,6 +96,7 @@ SAVED = _INSERT.on_conflict_do_update(
             shipments.c.quantity,
             shipments.c.weight_grams,
             shipments.c.stock_taken,
+            shipments.c.parts,
         )
     },
 ).cte("saved")
@@ -106,6 +110,7 @@ _RELEASE = (
     .where(is_fulfillment(shipments), shipments.c.stock_taken)
     .values(stock_taken=False)
 )
+_READ_PARTS = select(shipments.c.parts).where(is_fulfillment(shipments))
 _EXPECTED = (
     select(line_items.c.quantity, orders.c.shipping_address["country"].astext.label("country"))
     .join(orders, orders.c.session_id == line_items.c.session_id)
@@ -144,6 +149,12 @@ async def read_expected(connection: AsyncConnection, ref: FulfillmentRef) -> Exp
     names = {"of_session": ref.session_id, "of_line_item": ref.line_item_id}
     row = await connection.execute(_EXPECTED, names)
     return ExpectedShipment.model_validate(row.one(), from_attributes=True)
+
+
+async def read_parts(connection: AsyncConnection, ref: FulfillmentRef) -> dict[str, int]:
+    """Pieces of each SKU in one piece of what was sold; empty before stock was taken for it."""
+    parts: dict[str, int] | None = await connection.scalar(_READ_PARTS, naming(ref))
+    return parts or {}
 
 
 async def mark_stock_released(connection: AsyncConnection, ref: FulfillmentRef) -> bool:

@@ -322,6 +322,7 @@ shipments = Table(
     Column("quantity", Integer, nullable=False),
     Column("weight_grams", Integer, nullable=False, comment="of one piece"),
     Column("stock_taken", Boolean, nullable=False),
+    Column("parts", JSONB, comment="pieces of each SKU in one piece of what was sold"),
     _created_at(),
     _updated_at(),
 )
@@ -352,6 +353,27 @@ parcels = Table(
         ["session_id", "line_item_id", "kind"],
         [shipments.c.session_id, shipments.c.line_item_id, shipments.c.kind],
     ),
+)
+
+# What customers are asked to send back, since the money went back after the parcel had left.
+returns = Table(
+    "returns",
+    metadata,
+    Column("id", Text, primary_key=True, comment="ret_…"),
+    Column("session_id", Text, nullable=False),
+    Column("line_item_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("warehouse", Text, nullable=False, comment="where the pieces came from"),
+    Column("quantity", Integer, nullable=False),
+    Column("state", Text, nullable=False, comment="asked, received or withdrawn"),
+    _created_at(),
+    _updated_at(),
+    ForeignKeyConstraint(
+        ["session_id", "line_item_id", "kind"],
+        [shipments.c.session_id, shipments.c.line_item_id, shipments.c.kind],
+    ),
+    Index("ix_returns_session_id", "session_id"),
 )
 
 # What carriers told of parcels, each event once.

@@ -34,6 +34,8 @@ class ParcelStatus(StrEnum):
     DELIVERED = "delivered"
     EXCEPTION = "exception"
     """It is late, lost, damaged or on its way back."""
+    CANCELED = "canceled"
+    """It was taken back before the carrier had it; its pieces are in stock again."""
 
 
 class ParcelItem(_Value):

@@ -88,7 +88,21 @@ async def look_up(
 ) -> dict[str, list[dict[str, Any]]]:
     """All shipments, or those with the reference: to ask before repeating."""
     base = str(request.base_url)
-    return {"shipments": [shipment.record(base) for shipment in depot.shipments(reference)]}
+    return {
+        "shipments": [
+            {**shipment.record(base), "canceled": depot.is_canceled(shipment)}
+            for shipment in depot.shipments(reference)
+        ]
+    }
+
+
+@router.post("/shipments/{shipment_id}/cancel")
+async def cancel(shipment_id: str, depot: TheDepot) -> dict[str, bool]:
+    """Cancels a parcel that has not left the sender."""
+    shipment = depot.by_id(shipment_id)
+    if shipment is None:
+        raise CarrierRefusalError(404, "unknown_shipment", "there is no such parcel")
+    return {"canceled": depot.cancel(shipment)}
 
 
 @router.post("/shipments/{shipment_id}/advance")

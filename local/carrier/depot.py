@@ -32,6 +32,9 @@ CREATE TABLE IF NOT EXISTS scans (
     at TEXT NOT NULL,
     told INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS cancellations (
+    reference TEXT PRIMARY KEY
+);
 CREATE INDEX IF NOT EXISTS scans_by_reference ON scans (reference);
 """
 
@@ -270,6 +273,20 @@ class Depot:
         )
         return scan
 
+    def cancel(self, shipment: Shipment) -> bool:
+        """Cancels a parcel that has not left the sender; False when it has."""
+        if self.scans(shipment):
+            return False
+        self._db.execute("INSERT OR IGNORE INTO cancellations VALUES (?)", (shipment.reference,))
+        return True
+
+    def is_canceled(self, shipment: Shipment) -> bool:
+        """Whether a parcel was canceled."""
+        found = self._db.execute(
+            "SELECT * FROM cancellations WHERE reference = ?", (shipment.reference,)
+        )
+        return found.fetchone() is not None
+
     def scans(self, shipment: Shipment) -> list[Scan]:
         """What happened to a parcel, oldest first."""
         rows = self._db.execute(
@@ -281,7 +298,8 @@ class Depot:
         """Parcels that were neither delivered nor lost, and not scanned for so many seconds."""
         before = (datetime.now(UTC) - timedelta(seconds=pace_s)).isoformat()
         return self._select(
-            "booked_at < ? AND NOT EXISTS (SELECT * FROM scans WHERE "
+            "booked_at < ? AND reference NOT IN (SELECT reference FROM cancellations) "
+            "AND NOT EXISTS (SELECT * FROM scans WHERE "
             "scans.reference = shipments.reference AND (status <> ? OR at >= ?))",
             before,
             Status.IN_TRANSIT,

@@ -306,3 +306,18 @@ async def test_easypost_hears_the_weight_in_ounces_and_never_too_little() -> Non
     ):
         await carrier.book(REQUEST, None)
     assert stand_in.bought[0]["parcel"]["weight"] == 24.7  # 700 g are 24.69 oz
+
+
+async def test_a_parcel_is_canceled_once_and_for_all(rig: Rig) -> None:
+    booked = await rig.carrier.book(REQUEST, None)
+    for _ in range(2):
+        assert await rig.carrier.cancel(booked.id)
+
+
+async def test_a_lost_answer_to_a_cancellation_is_asked_for_again(rig: Rig) -> None:
+    booked = await rig.carrier.book(REQUEST, None)
+    rig.server.loses_answers = True
+    with pytest.raises(TransientError):
+        await rig.carrier.cancel(booked.id)
+    rig.server.loses_answers = False
+    assert await rig.carrier.cancel(booked.id)

@@ -95,6 +95,9 @@ class _Picky:
         self.booked.append(request.reference)
         return self._shipment(request.reference)
 
+    async def cancel(self, shipment_id: str) -> bool:
+        raise NotImplementedError
+
     def _shipment(self, reference: str) -> BookedShipment:
         return BookedShipment(
             id=f"shp_{reference}",

@@ -7,10 +7,19 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from database.tables import audit, downloads, entitlements, fulfillments, license_keys
+from database.tables import (
+    audit,
+    backorders,
+    downloads,
+    entitlements,
+    fulfillments,
+    license_keys,
+    parcels,
+    returns,
+)
 from domain.orders import FulfillmentState, OrderState
 from domain.reconciliation import Action
-from tests.harness.shop import MANUAL
+from tests.harness.shop import MANUAL, shipment
 from tests.harness.world import OPERATOR_TOKEN, World, eventually
 
 BEARER = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
@@ -261,3 +270,86 @@ async def test_a_fraud_warning_holds_what_is_not_delivered_until_it_is_decided(
     assert answer.status_code == 200
     assert (await working.result(session_id)).state is OrderState.FULFILLED
     assert len(await rows(working, license_keys, session_id)) == 2
+
+
+async def parcel_statuses(world: World, session_id: str) -> list[str]:
+    return sorted(row.status for row in await rows(world, parcels, session_id))
+
+
+async def test_a_refunded_parcel_is_canceled_and_its_pieces_are_in_stock_again(
+    working: World,
+) -> None:
+    sku = await working.new_sku(10)
+    session_id = await bought(working, shipment(sku), quantity=3)
+    refund_id = await refund(working, session_id)
+    await settled(working, session_id, [3])
+    assert await working.stock(sku) == 10
+    assert await parcel_statuses(working, session_id) == ["canceled"]
+    assert [each["canceled"] for each in await working.parcels(session_id)] == [True]
+    # The refund comes back: it is shipped after all.
+    await working.shop.control("POST", f"/refunds/{refund_id}/end", {"succeeded": False})
+
+    async def shipped_again() -> bool | None:
+        return await parcel_statuses(working, session_id) == ["booked", "canceled"] or None
+
+    await eventually(shipped_again)
+    await order_in(working, session_id, OrderState.FULFILLED)
+    assert await working.stock(sku) == 7
+
+
+async def test_what_has_left_is_asked_back_and_restocked_when_it_comes(working: World) -> None:
+    sku = await working.new_sku(10)
+    session_id = await bought(working, shipment(sku), quantity=3)
+    [parcel] = await working.parcels(session_id)
+    await working.carrier.post(f"/shipments/{parcel['id']}/advance")
+    await refund(working, session_id, amount=2 * 1999)
+    await settled(working, session_id, [2])
+    assert await working.stock(sku) == 7
+    path = f"/orders/{session_id}/returns"
+    [asked] = (await working.api.get(path, headers=BEARER)).json()
+    assert (asked["sku"], asked["quantity"], asked["state"]) == (sku, 2, "asked")
+    url = f"{path}/{asked['id']}/received"
+    assert (await working.api.post(url, json={"by": "jo"})).status_code == 401
+    for _ in range(2):
+        answer = await working.api.post(url, json={"by": "jo"}, headers=BEARER)
+        assert (answer.status_code, answer.json()["state"]) == (200, "received")
+        assert await working.stock(sku) == 9
+    assert [row.act for row in await rows(working, audit, session_id)] == ["return_received"]
+
+
+async def test_a_won_dispute_lets_the_customer_keep_what_was_asked_back(working: World) -> None:
+    sku = await working.new_sku(10)
+    session_id = await bought(working, shipment(sku))
+    [parcel] = await working.parcels(session_id)
+    await working.carrier.post(f"/shipments/{parcel['id']}/advance")
+    opened = await working.shop.control("POST", f"/sessions/{session_id}/dispute")
+    dispute_id = opened["dispute"]["id"]
+
+    async def is_held() -> bool | None:
+        return all(row.held for row in await rows(working, fulfillments, session_id)) or None
+
+    await eventually(is_held)
+    assert await rows(working, returns, session_id) == []
+    await working.shop.control("POST", f"/disputes/{dispute_id}/close", {"won": False})
+    await settled(working, session_id, [1])
+    [asked] = await rows(working, returns, session_id)
+    assert asked.state == "asked"
+    said = {"decision": "keep", "by": "ops"}
+    url = f"/orders/{session_id}/reversals/{dispute_id}/decision"
+    assert (await working.api.post(url, json=said, headers=BEARER)).status_code == 200
+    await settled(working, session_id, [0])
+    assert [row.state for row in await rows(working, returns, session_id)] == ["withdrawn"]
+    assert await working.stock(sku) == 9
+
+
+async def test_a_refund_gives_up_a_place_in_the_queue_for_stock(working: World) -> None:
+    sku = await working.new_sku(0)
+    product = {**shipment(sku), "shipment_out_of_stock": "backorder"}
+    session_id = await working.shop.buy(product, quantity=2)
+    await working.step_in(session_id, "waiting")
+    await refund(working, session_id)
+    assert (await working.result(session_id)).state is OrderState.REVERSED
+    await settled(working, session_id, [2])
+    assert await rows(working, backorders, session_id) == []
+    await working.restock(sku, 5)
+    assert await working.parcels(session_id) == []

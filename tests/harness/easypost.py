@@ -82,6 +82,7 @@ class EasyPostStandIn:
             "postage_label": None,
             "tracker": None,
             "messages": [],
+            "refund_status": None,
         }
         shipment["rates"] = _rates(shipment["id"])
         self.shipments.append(shipment)
@@ -104,6 +105,12 @@ class EasyPostStandIn:
             },
             "tracker": tracker(shipment["id"], code, "unknown"),
         }
+        return shipment
+
+    def refund(self, shipment: dict[str, Any]) -> dict[str, Any]:
+        if not shipment["tracker"] or shipment["tracker"]["status"] != "unknown":
+            raise _RefusalError(422, "SHIPMENT.REFUND.UNAVAILABLE", "Refund unavailable.")
+        shipment["refund_status"] = "submitted"
         return shipment
 
 
@@ -165,7 +172,7 @@ def _rates(shipment_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def _make_app(stand_in: EasyPostStandIn) -> FastAPI:
+def _make_app(stand_in: EasyPostStandIn) -> FastAPI:  # noqa: C901 - one function a call
     def let_in(request: Request) -> None:
         if request.headers.get("Authorization") != f"Bearer {API_KEY}":
             raise HTTPException(401)
@@ -199,6 +206,10 @@ def _make_app(stand_in: EasyPostStandIn) -> FastAPI:
         shipment = stand_in.shipment(name)
         shipment["rates"] = _rates(shipment["id"])
         return {"rates": shipment["rates"]}
+
+    @app.post("/v2/shipments/{name}/refund")
+    async def refund_shipment(name: str) -> dict[str, Any]:
+        return stand_in.refund(stand_in.shipment(name))
 
     @app.post("/v2/shipments/{name}/buy")
     async def buy_shipment(name: str, body: dict[str, Any]) -> dict[str, Any]:

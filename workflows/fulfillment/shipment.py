@@ -14,6 +14,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from pydantic import Field
 
+    from activities.reversals import ReverseInput
+    from activities.shipment_reversals import ShipmentReversalActivities
     from activities.shipments import (
         AbandonShipmentInput,
         BookShipmentInput,
@@ -67,4 +69,12 @@ async def _reserve(ref: FulfillmentRef, parameters: ShipmentParameters, step: St
         )
 
 
-SHIPMENT = FulfillmentKind("shipment", ShipmentParameters, _deliver, _abandon, _reserve)
+async def _reverse(ref: FulfillmentRef, step: Step) -> None:
+    await step.until_done(
+        ShipmentReversalActivities.reverse_shipment, ReverseInput(fulfillment=ref), options.CARRIER
+    )
+
+
+SHIPMENT = FulfillmentKind(
+    "shipment", ShipmentParameters, _deliver, _abandon, _reserve, reverse=_reverse
+)

@@ -48,6 +48,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_reversals_session_id"), "reversals", ["session_id"])
     _fulfillments()
+    _returns()
     for table, comment in (
         ("entitlements", "null unless a reversal has revoked it"),
         ("license_keys", "null unless a reversal has disabled it"),
@@ -61,6 +62,61 @@ def upgrade() -> None:
         "UPDATE downloads SET allowed_each = downloads.allowed / line_items.quantity "
         "FROM line_items WHERE line_items.session_id = downloads.session_id "
         "AND line_items.line_item_id = downloads.line_item_id AND line_items.quantity > 0"
+    )
+
+
+def _returns() -> None:
+    op.create_table(
+        "returns",
+        sa.Column("id", sa.Text(), nullable=False, comment="ret_…"),
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("line_item_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("warehouse", sa.Text(), nullable=False, comment="where the pieces came from"),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False, comment="asked, received or withdrawn"),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id", "line_item_id", "kind"],
+            ["shipments.session_id", "shipments.line_item_id", "shipments.kind"],
+            name=op.f("fk_returns_session_id_line_item_id_kind_shipments"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_returns")),
+    )
+    op.create_index("ix_returns_session_id", "returns", ["session_id"])
+    op.add_column(
+        "shipments",
+        sa.Column(
+            "parts",
+            postgresql.JSONB(),
+            comment="pieces of each SKU in one piece of what was sold",
+        ),
+    )
+    op.execute(
+        "UPDATE shipments SET parts = packed.parts FROM ("
+        " SELECT session_id, line_item_id, kind, jsonb_object_agg(part, pieces) AS parts FROM ("
+        "  SELECT shipments.session_id, shipments.line_item_id, shipments.kind,"
+        "   item ->> 'sku' AS part,"
+        "   sum((item ->> 'quantity')::integer) / shipments.quantity AS pieces"
+        "  FROM shipments JOIN parcels USING (session_id, line_item_id, kind),"
+        "   jsonb_array_elements(parcels.items) AS item"
+        "  WHERE shipments.quantity > 0"
+        "  GROUP BY shipments.session_id, shipments.line_item_id, shipments.kind, part) AS packs"
+        " GROUP BY session_id, line_item_id, kind) AS packed"
+        " WHERE packed.session_id = shipments.session_id"
+        " AND packed.line_item_id = shipments.line_item_id AND packed.kind = shipments.kind"
     )
 
 
@@ -104,6 +160,8 @@ def _fulfillments() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("returns")
+    op.drop_column("shipments", "parts")
     op.drop_index("ix_fulfillments_unsettled_reversals", "fulfillments")
     for name in ("reversed", "taken_back", "held", "fulfilled_at"):
         op.drop_column("fulfillments", name)
