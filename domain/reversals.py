@@ -66,7 +66,7 @@ def object_of(cause: Cause) -> ReversalObject:
             return ReversalObject.DISPUTE
 
 
-_MONEY_IS_AWAY = frozenset({Cause.REFUND, Cause.DISPUTE_OPENED, Cause.DISPUTE_LOST})
+_MONEY_IS_GONE = frozenset({Cause.REFUND, Cause.DISPUTE_LOST})
 
 
 class Treatment(StrEnum):
@@ -227,11 +227,11 @@ def recorded(found: StripeReversal, session_id: str, lines: Sequence[PaidLine]) 
 
 
 def is_whole(reversals: Iterable[Reversal], total_minor: int) -> bool:
-    """Whether all that was paid is away."""
+    """Whether all that was paid has gone back, for good as far as one knows."""
     away = sum(
         each.amount.amount_minor
         for each in reversals
-        if each.counts and each.amount is not None and each.cause in _MONEY_IS_AWAY
+        if each.counts and each.amount is not None and each.cause in _MONEY_IS_GONE
     )
     return away >= total_minor > 0
 
@@ -267,7 +267,7 @@ def target(
         if each.lines is None and not is_all:
             held = True
             continue
-        concerned = line.quantity if is_all or each.lines is None else each.lines.get(line.id, 0)
+        concerned = line.quantity if each.lines is None else each.lines.get(line.id, 0)
         if concerned == 0:
             continue
         treatment = policy.treatment(each.cause)
