@@ -39,7 +39,7 @@ from domain.stock import Take
 LONGEST_BOOKING = timedelta(minutes=2)
 """So long a try may still be booking that began before the money went back; see
 `workflows.options.CARRIER`."""
-_LOOK_AGAIN = timedelta(seconds=30)
+_LOOK_AGAIN = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
