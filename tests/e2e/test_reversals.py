@@ -353,3 +353,42 @@ async def test_a_refund_gives_up_a_place_in_the_queue_for_stock(working: World) 
     assert await rows(working, backorders, session_id) == []
     await working.restock(sku, 5)
     assert await working.parcels(session_id) == []
+
+
+async def planned(world: World, session_id: str) -> None:
+    """Waits until a parcel is written down that the carrier has not answered for."""
+
+    async def is_planned() -> bool | None:
+        return await parcel_statuses(world, session_id) == ["planned"] or None
+
+    await eventually(is_planned)
+
+
+async def test_a_parcel_that_is_being_booked_is_canceled_once_it_is(working: World) -> None:
+    sku = await working.new_sku(10)
+    await working.carrier.post("/faults", json={"delay_ms": 2000})
+    session_id = await working.shop.buy(shipment(sku))
+    await planned(working, session_id)
+    await refund(working, session_id)
+    await settled(working, session_id, [1])
+    assert await parcel_statuses(working, session_id) == ["canceled"]
+    assert await working.stock(sku) == 10
+    assert (await working.result(session_id)).state is OrderState.REVERSED
+
+
+async def test_a_parcel_of_which_only_the_carrier_knows_is_canceled_too(working: World) -> None:
+    sku = await working.new_sku(10)
+    lost = {"status": 503, "after_booking": True, "delay_ms": 1000}
+    await working.carrier.post("/faults", json=lost)
+    session_id = await working.shop.buy(shipment(sku))
+    await planned(working, session_id)
+    await refund(working, session_id)
+    assert (await working.result(session_id)).state is OrderState.REVERSED
+    [parcel] = await working.parcels(session_id)
+    assert parcel["canceled"] is False
+    # As if the longest time had passed that a try may take.
+    await working.execute("UPDATE fulfillments SET updated_at = now() - interval '1 hour'")
+    await settled(working, session_id, [1])
+    [parcel] = await working.parcels(session_id)
+    assert parcel["canceled"] is True
+    assert await working.stock(sku) == 10
