@@ -221,6 +221,8 @@ class OrderActivities:
                     request.state,
                     error=request.error,
                     note=request.note,
+                    # A step is recorded as that only where an operator says so.
+                    by_hand=request.state is FulfillmentState.FULFILLED,
                 )
                 state = await read_fulfillment_state(connection, request.fulfillment)
             elif request.error is not None:

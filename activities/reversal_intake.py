@@ -44,6 +44,8 @@ class ReversalSnapshot(_Model):
     """None where no order of ours was paid by that payment."""
     unsettled: tuple[FulfillmentRef, ...] = ()
     """What has not come to where it is to be."""
+    by_hand: tuple[FulfillmentRef, ...] = ()
+    """The same, of what a person has delivered."""
     question: str | None = None
     """What an operator has to say, if so."""
     is_open: bool = False
@@ -121,12 +123,14 @@ class ReversalActivities:
         async with self._database.transaction() as connection:
             known = await read_reversals(connection, session_id)
             paid = await read_paid(connection, session_id)
-            unsettled = await read_unsettled(connection, session_id)
+            unsettled = await read_unsettled(connection, session_id, by_hand=False)
+            by_hand = await read_unsettled(connection, session_id, by_hand=True)
         mine = {each.id: each for each in known}.get(request.id)
         asked = mine is not None and mine in unassigned(known, paid.total_minor)
         return ReversalSnapshot(
             session_id=session_id,
             unsettled=unsettled,
+            by_hand=by_hand,
             question=f"line_items_unknown: {mine.problem}" if asked and mine else None,
             is_open=mine is not None and mine.counts and not is_final(mine),
         )

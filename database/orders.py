@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Text,
     and_,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    or_,
     select,
     update,
 )
@@ -267,6 +269,7 @@ _MARK = (
             else_=fulfillments.c.fulfilled_at,
         ),
         error=bindparam("new_error"),
+        by_hand=or_(fulfillments.c.by_hand, bindparam("new_by_hand", type_=Boolean)),
         note=func.coalesce(bindparam("new_note", type_=Text), fulfillments.c.note),
         delivered=func.coalesce(
             bindparam("new_delivered", type_=JSONB(none_as_null=True)), fulfillments.c.delivered
@@ -340,8 +343,9 @@ async def mark_fulfillment(
     error: str | None = None,
     note: str | None = None,
     delivered: Iterable[Deliverable] = (),
+    by_hand: bool = False,
 ) -> None:
-    """Records how far a fulfillment came, and what the customer has.
+    """Records how far a fulfillment came, what the customer has, and whether a person did it.
 
     Once fulfilled it stays so, and once reversed: see `database.reversals`.
     """
@@ -352,6 +356,7 @@ async def mark_fulfillment(
             "new_state": state,
             "new_error": error,
             "new_note": note,
+            "new_by_hand": by_hand,
             "new_delivered": [each.model_dump(mode="json") for each in delivered] or None,
         },
     )

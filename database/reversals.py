@@ -407,14 +407,21 @@ async def read_stuck(
 
 
 async def read_unsettled(
-    connection: AsyncConnection, session_id: str
+    connection: AsyncConnection, session_id: str, *, by_hand: bool
 ) -> tuple[FulfillmentRef, ...]:
-    """The fulfillments of an order that are not where they are to come to."""
+    """The fulfillments of an order that are not where they are to come to.
+
+    Args:
+        connection: Within whose transaction.
+        session_id: Which order.
+        by_hand: Those that a person has delivered; or else all others.
+    """
     rows = await connection.execute(
         select(fulfillments.c.session_id, fulfillments.c.line_item_id, fulfillments.c.kind)
         .where(
             fulfillments.c.session_id == session_id,
             fulfillments.c.reversed != fulfillments.c.taken_back,
+            fulfillments.c.by_hand == by_hand,
         )
         .order_by(fulfillments.c.line_item_id, fulfillments.c.kind)
     )

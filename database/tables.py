@@ -160,6 +160,13 @@ fulfillments = Table(
         comment="whether its delivery has to wait for how a reversal ends",
     ),
     Column("fulfilled_at", DateTime(timezone=True), comment="when it was delivered first"),
+    Column(
+        "by_hand",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="whether a person has delivered it, who is to take it back too",
+    ),
     _created_at(),
     _updated_at(),
     ForeignKeyConstraint(

@@ -9,6 +9,7 @@ does not matter whether the order's workflow runs, waits, has ended or is gone.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from temporalio import workflow
 
@@ -36,6 +37,7 @@ WORKFLOW = "ReverseCheckout"
 _RETRY_OR_SKIP = frozenset({Verdict.RETRY, Verdict.SKIP})
 _RETRY = frozenset({Verdict.RETRY})
 _RETRY_OR_DONE = frozenset({Verdict.RETRY, Verdict.MARK_FULFILLED})
+_Reverse = Callable[[FulfillmentRef, Step], Awaitable[None]]
 _BY_HAND = (
     "by_hand: money went back, or came again, for what a person has to take back, or give again"
 )
@@ -63,8 +65,11 @@ class ReverseCheckout:
                 return ReversalResult(id=request.id)
             self._steps.session_id = record.session_id = snapshot.session_id
             await self._resume_order(snapshot.session_id)
-            if snapshot.unsettled:
-                await asyncio.gather(*(self._take_back(ref) for ref in snapshot.unsettled))
+            if snapshot.unsettled or snapshot.by_hand:
+                await asyncio.gather(
+                    *(self._take_back(ref, _reverse_of(ref)) for ref in snapshot.unsettled),
+                    *(self._take_back(ref, None) for ref in snapshot.by_hand),
+                )
                 # Some of it may be wanted again.
                 await self._resume_order(snapshot.session_id)
             if self._has_new_event():
@@ -133,16 +138,16 @@ class ReverseCheckout:
         step = self._steps.add("resume_order", None, _RETRY_OR_SKIP)
         await self._steps.settle(step, attempt)
 
-    async def _take_back(self, ref: FulfillmentRef) -> None:
-        kind = KINDS.get(ref.kind)
+    async def _take_back(self, ref: FulfillmentRef, reverse: _Reverse | None) -> None:
+        """Brings a fulfillment to where it is to be; where nothing says how, a person does."""
         by_hand = SettleByHandInput(fulfillment=ref, reversal_id=self._request.id)
 
         async def attempt(step: Step) -> None:
             if step.tries > 1:
                 # What Stripe has said since then may have changed what is wanted.
                 await self._record(step)
-            if kind is not None and kind.reverse is not None:
-                await kind.reverse(ref, step)
+            if reverse is not None:
+                await reverse(ref, step)
             elif not await self._settle_by_hand(step, by_hand):
                 raise StepParkedError(_BY_HAND, StepState.AWAITING_OPERATOR)
 
@@ -168,3 +173,8 @@ class ReverseCheckout:
 
         step = self._steps.add("line_items", None, _RETRY, self._has_new_event)
         await self._steps.settle(step, attempt)
+
+
+def _reverse_of(ref: FulfillmentRef) -> _Reverse | None:
+    kind = KINDS.get(ref.kind)
+    return kind.reverse if kind is not None else None

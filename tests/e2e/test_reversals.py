@@ -202,6 +202,18 @@ async def test_what_a_person_delivered_a_person_takes_back(working: World) -> No
     await settled(working, session_id, [1])
 
 
+async def test_a_person_takes_back_also_what_a_kind_could_not_deliver(working: World) -> None:
+    session_id = await working.shop.buy(
+        {"fulfillment": "license_key", "license_key_pool": f"empty-{uuid4().hex}"}
+    )
+    parked = await working.step_in(session_id, "action_required")
+    await working.decide(session_id, "mark_fulfilled", parked.step)
+    await working.result(session_id)
+    refund_id = await refund(working, session_id)
+    asked = await working.step_in(refund_id, "awaiting_operator")
+    assert asked.step == f"take_back:{parked.step}"
+
+
 async def test_a_refund_that_fits_no_line_item_asks_an_operator(working: World) -> None:
     session_id = await bought(working, course(), KEYS)
     refund_id = await refund(working, session_id, amount=5)

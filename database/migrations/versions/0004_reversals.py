@@ -149,8 +149,19 @@ def _fulfillments() -> None:
             comment="when it was delivered first",
         ),
     )
+    op.add_column(
+        "fulfillments",
+        sa.Column(
+            "by_hand",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="whether a person has delivered it, who is to take it back too",
+        ),
+    )
     # The best that is known of those from before.
     op.execute("UPDATE fulfillments SET fulfilled_at = updated_at WHERE state = 'fulfilled'")
+    op.execute("UPDATE fulfillments SET by_hand = true WHERE note LIKE 'mark_fulfilled by %'")
     op.create_index(
         "ix_fulfillments_unsettled_reversals",
         "fulfillments",
@@ -163,7 +174,7 @@ def downgrade() -> None:
     op.drop_table("returns")
     op.drop_column("shipments", "parts")
     op.drop_index("ix_fulfillments_unsettled_reversals", "fulfillments")
-    for name in ("reversed", "taken_back", "held", "fulfilled_at"):
+    for name in ("reversed", "taken_back", "held", "fulfilled_at", "by_hand"):
         op.drop_column("fulfillments", name)
     op.drop_column("downloads", "allowed_each")
     op.drop_column("license_keys", "reversed_at")
