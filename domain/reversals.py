@@ -270,9 +270,8 @@ def target(
         concerned = line.quantity if each.lines is None else each.lines.get(line.id, 0)
         if concerned == 0:
             continue
-        treatment = policy.treatment(each.cause)
-        if treatment is Treatment.REVIEW and each.decision is Decision.REVOKE:
-            treatment = Treatment.REVOKE
+        is_decided = each.decision is Decision.REVOKE
+        treatment = Treatment.REVOKE if is_decided else policy.treatment(each.cause)
         if treatment is Treatment.REVOKE:
             pieces += concerned
         held = held or treatment in {Treatment.HOLD, Treatment.REVIEW}
