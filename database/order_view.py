@@ -62,6 +62,9 @@ _LINES = (
         fulfillments.c.error,
         fulfillments.c.note,
         fulfillments.c.delivered,
+        fulfillments.c.reversed,
+        fulfillments.c.held,
+        fulfillments.c.fulfilled_at,
         _QUESTION.label("question"),
         _PARCELS.label("parcels"),
     )

@@ -89,8 +89,13 @@ async def test_a_refund_revokes_access_and_a_failed_one_gives_it_back(working: W
     [entitlement] = await rows(working, entitlements, session_id)
     assert entitlement.revoked_at is not None
     assert (await working.order(session_id)).state is OrderState.REVERSED
+    page = await working.api.get("/after-checkout", params={"session_id": session_id})
+    assert "This order was canceled" in page.text
+    assert entitlement.url not in page.text
     await working.shop.control("POST", f"/refunds/{refund_id}/end", {"succeeded": False})
     await settled(working, session_id, [0])
+    page = await working.api.get("/after-checkout", params={"session_id": session_id})
+    assert entitlement.url in page.text
     [entitlement] = await rows(working, entitlements, session_id)
     assert (entitlement.revoked_at, entitlement.quantity) == (None, 6)
     assert (await working.order(session_id)).state is OrderState.FULFILLED
@@ -103,6 +108,8 @@ async def test_refunds_of_some_pieces_add_up(working: World) -> None:
         await settled(working, session_id, [pieces])
         [entitlement] = await rows(working, entitlements, session_id)
         assert (entitlement.revoked_at, entitlement.quantity) == (None, 2 * (3 - pieces))
+    page = await working.api.get("/after-checkout", params={"session_id": session_id})
+    assert "Of 3, 2 canceled" in page.text
     await refund(working, session_id, amount=1999)
     await settled(working, session_id, [3])
     assert (await working.order(session_id)).state is OrderState.REVERSED
