@@ -25,6 +25,7 @@ from activities.orders import OrderActivities
 from activities.outbox import OutboxActivities
 from activities.parcels import ParcelActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
+from activities.refunds import RefundActivities, Refunder
 from activities.reversal_intake import ReversalActivities
 from activities.reversals import Reverser
 from activities.services import ServiceActivities
@@ -39,6 +40,7 @@ from adapters.smtp_mailer import SmtpMailer
 from adapters.stripe_api import open_stripe
 from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_feed import StripeFeed
+from adapters.stripe_refunds import StripeRefunds
 from adapters.stripe_reversals import StripeReversals
 from database.engine import Database
 from database.migrate import newest_revision
@@ -59,6 +61,7 @@ from workflows.fulfillment.registry import activities_of_kinds
 from workflows.outbox import WorkflowOutbox
 from workflows.parcel_news import MailParcelNews
 from workflows.reconcile import ReconcileCheckouts
+from workflows.refund_order import RefundOrder
 from workflows.reverse_checkout import ReverseCheckout
 from workflows.schedule import ensure_schedule
 from workflows.send_email import SendEmail
@@ -101,18 +104,20 @@ async def assembled_worker(
         )
         moved = StripeReversals(stripe)
         reverser = Reverser(database, moved, catalog)
+        outbox = WorkflowOutbox(client, settings.temporal_task_queue)
         orders = OrderActivities(
             database,
             sessions,
             catalog,
             reverser,
+            Refunder(outbox, catalog),
             livemode=settings.livemode,
             foreign_sessions=settings.foreign_sessions,
         )
         fulfillments = Fulfillments(client, settings.temporal_task_queue)
         queue = StockQueue(database, fulfillments)
         reversals = ReversalActivities(database, moved, reverser, orders, fulfillments)
-        outbox = WorkflowOutbox(client, settings.temporal_task_queue)
+        refunds = RefundActivities(database, StripeRefunds(stripe), fulfillments)
         messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
         shipments = ShipmentActivities(database, carrier, catalog, queue, messages)
         access = AccessActivities(Access(database, messages))
@@ -147,6 +152,7 @@ async def assembled_worker(
                 DeliverMessage,
                 MailParcelNews,
                 ReverseCheckout,
+                RefundOrder,
             ],
             activities=[
                 orders.sync_order,
@@ -156,6 +162,9 @@ async def assembled_worker(
                 reversals.record_reversal,
                 reversals.resume_order,
                 reversals.settle_by_hand,
+                refunds.read_refund,
+                refunds.make_refund,
+                refunds.give_up_refund,
                 access.grant_access,
                 access.reverse_access,
                 licenses.issue_licenses,

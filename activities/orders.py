@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from activities.ports import CheckoutSessions
+from activities.refunds import Refunder
 from activities.reversals import Reverser
 from database.engine import Database
 from database.orders import (
@@ -106,6 +107,7 @@ class OrderActivities:
         sessions: Stripe's Checkout Sessions.
         catalog: What each product fulfills.
         reverser: Records what went back.
+        refunder: Has refunded what cannot be delivered, where the catalog says so.
         livemode: Whether this deployment works on real money; it refuses the other mode.
         foreign_sessions: What to do about sessions of which nothing is ours to fulfill.
     """
@@ -116,12 +118,14 @@ class OrderActivities:
         sessions: CheckoutSessions,
         catalog: Catalog,
         reverser: Reverser,
+        refunder: Refunder,
         *,
         livemode: bool,
         foreign_sessions: ForeignSessions,
     ) -> None:
         self._database = database
         self._reverser = reverser
+        self._refunder = refunder
         self._sessions = sessions
         self._catalog = catalog
         self._livemode = livemode
@@ -208,10 +212,16 @@ class OrderActivities:
     async def record_step(self, request: RecordStepInput) -> FulfillmentState | None:
         """Records that a step is stuck, is tried again, or was settled by an operator.
 
+        What is stuck for good is refunded, where the catalog says so.
+
         Returns:
             The state that its fulfillment has now; None where it is none.
+
+        Raises:
+            TransientError: Temporal did not accept the refund.
         """
         state = None
+        refund = None
         async with self._database.transaction() as connection:
             await lock_order(connection, request.session_id)
             if request.fulfillment is not None:
@@ -225,6 +235,10 @@ class OrderActivities:
                     by_hand=request.state is FulfillmentState.FULFILLED,
                 )
                 state = await read_fulfillment_state(connection, request.fulfillment)
+                if request.error is not None and state is FulfillmentState.ACTION_REQUIRED:
+                    refund = await self._refunder.ask_by_policy(
+                        connection, request.fulfillment, request.error
+                    )
             elif request.error is not None:
                 await mark_order_problem(
                     connection, request.session_id, step=request.step, error=request.error
@@ -232,6 +246,8 @@ class OrderActivities:
             else:
                 await clear_order_problem(connection, request.session_id)
             await refresh_state(connection, request.session_id)
+        if refund is not None:
+            await self._refunder.make(refund)
         return state
 
     @activity.defn

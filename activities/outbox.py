@@ -7,6 +7,7 @@ from temporalio import activity
 from activities.ports import Outbox
 from database.engine import Database
 from database.messages import read_unsent
+from database.refunds import read_unmade
 from database.tracking import read_untold
 
 QUIET = timedelta(minutes=5)
@@ -39,8 +40,11 @@ class OutboxActivities:
         async with self._database.transaction() as connection:
             messages = await read_unsent(connection, QUIET, UNTRIED, MOST_SENT)
             parcels = await read_untold(connection, QUIET, MOST_SENT)
+            refunds = await read_unmade(connection, QUIET, MOST_SENT)
         for message_id in messages:
             await self._outbox.send_message(message_id)
         for reference in parcels:
             await self._outbox.send_parcel_mails(reference)
-        return len(messages) + len(parcels)
+        for request_id in refunds:
+            await self._outbox.send_refund(request_id)
+        return len(messages) + len(parcels) + len(refunds)

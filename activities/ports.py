@@ -8,6 +8,7 @@ from domain.checkout import CheckoutSession
 from domain.mail import Email
 from domain.messages import DeliveryAttempt, Message
 from domain.reconciliation import ReversalPage, SoldPage
+from domain.refunds import RefundRequest
 from domain.reversals import ReversalObject, StripeReversal
 from domain.services import ServiceAnswer, ServiceRequest
 from domain.shipping import BookedShipment, Rate, ShipmentRequest
@@ -78,6 +79,22 @@ class Reversals(Protocol):
         self, payment_intent_id: str, account: str | None
     ) -> tuple[StripeReversal, ...]:
         """All that went back of a PaymentIntent, or may."""
+
+
+class Refunds(Protocol):
+    """Gives money back at Stripe.
+
+    `account` is a connected account, None our own. Both raise PermanentError when Stripe refuses,
+    TransientError when it cannot answer.
+    """
+
+    async def make(
+        self, request: RefundRequest, payment_intent_id: str, account: str | None
+    ) -> str:
+        """Makes a refund, or finds that it was made before; returns its ID."""
+
+    async def payment_of(self, session_id: str, account: str | None) -> str | None:
+        """The PaymentIntent that has paid a Checkout Session; None where nothing was paid."""
 
 
 class Fulfillments(Protocol):
@@ -221,7 +238,7 @@ class Outbox(Protocol):
     """Has what is recorded as to be sent sent, however long that takes.
 
     Each starts a workflow of its own, named after what it sends: to ask twice sends once.
-    Both raise TransientError when Temporal did not accept it.
+    All raise TransientError when Temporal did not accept it.
     """
 
     async def send_message(self, message_id: str) -> None:
@@ -229,6 +246,9 @@ class Outbox(Protocol):
 
     async def send_parcel_mails(self, reference: str) -> None:
         """Mails the customer what is new about a parcel."""
+
+    async def send_refund(self, request_id: str) -> None:
+        """Has a refund made that was asked for."""
 
 
 class Downloadable(Protocol):

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from activities.ports import Reversals
 from database.engine import Database
 from database.orders import lock_order
+from database.refunds import read_requests
 from database.reversals import aim, has_reversals, read_paid, save_reversals
 from domain.catalog import Catalog
 from domain.ids import FulfillmentRef
@@ -47,8 +48,9 @@ class Reverser:
             if await lock_order(connection, session_id) is None:
                 return
             paid = await read_paid(connection, session_id)
+            asked = {each.id: each.lines for each in await read_requests(connection, session_id)}
             await save_reversals(
-                connection, [recorded(each, session_id, paid.lines) for each in found]
+                connection, [recorded(each, session_id, paid.lines, asked) for each in found]
             )
             await aim(connection, paid, self._catalog.reversal_policy)
 

@@ -324,7 +324,7 @@ class ShipmentActivities:
             return PermanentError(
                 "refund_chosen",
                 f"stock ran out, and the money back was chosen (by {choice.answered_by}): "
-                "refund this line item in Stripe, then skip the step",
+                "it is refunded by itself, or else by POST /orders/{session_id}/refunds",
             )
         address = asked.get(Question.ADDRESS)
         if address is not None and address.answer is None:

@@ -141,6 +141,9 @@ class StripeAccount:
         needed: dict[str, Callable[[Any], Awaitable[object]]] = {
             "Checkout Sessions: read": read.checkout.sessions.list_async,
             "PaymentIntents: read": read.payment_intents.list_async,
+            "Charges and Refunds: read": read.refunds.list_async,
+            "Disputes: read": read.disputes.list_async,
+            "Early fraud warnings: read": read.radar.early_fraud_warnings.list_async,
             "SetupIntents: read": read.setup_intents.list_async,
             "Subscriptions: read": read.subscriptions.list_async,
             "Invoices: read": read.invoices.list_async,

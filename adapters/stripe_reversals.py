@@ -10,6 +10,7 @@ import stripe
 from adapters.stripe_api import PAGE_SIZE, VENDOR, on_account, translated
 from domain.errors import PermanentError
 from domain.money import Money
+from domain.refunds import REQUEST_KEY
 from domain.reversals import (
     LINE_ITEMS_KEY,
     Cause,
@@ -154,6 +155,7 @@ def _refund(data: Mapping[str, Any]) -> StripeReversal:
         amount=_money(data),
         reason=data.get("reason"),
         line_items=(data.get("metadata") or {}).get(LINE_ITEMS_KEY),
+        request_id=(data.get("metadata") or {}).get(REQUEST_KEY),
         created_at=_time(data),
     )
 

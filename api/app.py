@@ -19,6 +19,7 @@ from starlette.requests import Request
 
 from activities.access import Access
 from activities.messages import Messages
+from activities.refunds import Refunder
 from adapters import standard_webhooks
 from adapters.carriers import tracking_reader
 from adapters.download_folder import DownloadFolder
@@ -38,6 +39,7 @@ from api import (
     licenses,
     messages,
     orders,
+    refunds,
     reversals,
     storefront,
     webhook,
@@ -97,6 +99,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 entitlement_tokens=EntitlementTokens(configured.public_url, signing_secrets),
                 app_token=configured.app_token.get_secret_value() if configured.app_token else None,
                 outbox=outbox,
+                refunder=Refunder(outbox, catalog),
                 catalog=catalog,
                 files=DownloadFolder(configured.downloads_folder),
                 links=Links(configured.public_url, signing_secrets),
@@ -122,6 +125,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         storefront,
         orders,
         reversals,
+        refunds,
         emails,
         downloads,
         entitlements,

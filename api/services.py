@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from activities.access import Access
 from activities.ports import CheckoutSessions, Downloadable
+from activities.refunds import Refunder
 from database.engine import Database
 from domain.catalog import Catalog
 from domain.entitlement_tokens import EntitlementTokens
@@ -36,6 +37,7 @@ class Services:
         entitlement_tokens: Signs the answers to entitlement checks.
         app_token: The bearer token of the merchant's application; None where there is none.
         outbox: Has sent what is recorded as to be sent.
+        refunder: Records refunds, and has them made.
         catalog: What `POST /checkout` sells.
         files: What the kind `download` hands out.
         links: Makes and reads the links that customers get.
@@ -57,6 +59,7 @@ class Services:
     entitlement_tokens: EntitlementTokens
     app_token: str | None
     outbox: WorkflowOutbox
+    refunder: Refunder
     catalog: Catalog
     files: Downloadable
     links: Links

@@ -36,6 +36,7 @@ from database.tables import (
     messages,
     orders,
     parcels,
+    refund_requests,
     service_calls,
     tracking_events,
 )
@@ -124,6 +125,7 @@ _ERASE: tuple[UpdateBase, ...] = (
     .where(messages.c.session_id == any_(_IDS), messages.c.state == MessageState.PENDING)
     .values(state=MessageState.FAILED),
     update(messages).where(messages.c.session_id == any_(_IDS)).values(data={}),
+    update(refund_requests).where(refund_requests.c.session_id == any_(_IDS)).values(note=""),
     update(parcels)
     .where(parcels.c.session_id == any_(_IDS))
     .values(label_url=None, tracking_number=None, tracking_url=None),

@@ -82,6 +82,7 @@ class PaidOrder(BaseModel):
     session_id: str
     account: str | None
     payment_intent_id: str | None
+    currency: str | None
     total_minor: int
     lines: tuple[PaidLine, ...]
 
@@ -109,6 +110,7 @@ _READ_ORDER = select(
     orders.c.session_id,
     orders.c.account,
     orders.c.payment_intent_id,
+    orders.c.currency,
     func.coalesce(orders.c.amount_total_minor, 0).label("total_minor"),
 ).where(orders.c.session_id == SESSION)
 _READ_LINES = (
@@ -185,6 +187,7 @@ async def read_paid(connection: AsyncConnection, session_id: str) -> PaidOrder:
         session_id=order.session_id,
         account=order.account,
         payment_intent_id=order.payment_intent_id,
+        currency=order.currency,
         total_minor=order.total_minor,
         lines=tuple(PaidLine.model_validate(row, from_attributes=True) for row in lines),
     )

@@ -199,6 +199,30 @@ reversals = Table(
     _updated_at(),
 )
 
+# Refunds that were asked for here: recorded first, then made at Stripe.
+refund_requests = Table(
+    "refund_requests",
+    metadata,
+    Column("id", Text, primary_key=True, comment="rfr_…"),
+    Column("session_id", Text, ForeignKey(orders.c.session_id), nullable=False, index=True),
+    Column("state", Text, nullable=False, comment="requested, made or given_up"),
+    Column("lines", JSONB, nullable=False, comment="pieces by line item that it takes back"),
+    Column("amount_minor", BigInteger, comment="null: all that is left"),
+    Column("currency", Text),
+    Column("reason", Text, comment="Stripe's own word"),
+    Column("by", Text, nullable=False, comment="an operator, or `policy`"),
+    Column("note", Text, nullable=False, comment="why; no personal data"),
+    Column("refund_id", Text, comment="at Stripe, once it is made"),
+    Column("refusals", Integer, nullable=False, server_default=text("0"), comment="of Stripe's"),
+    _created_at(),
+    _updated_at(),
+)
+Index(
+    "ix_refund_requests_open",
+    refund_requests.c.updated_at,
+    postgresql_where=refund_requests.c.state == "requested",
+)
+
 
 def _fulfillment_key() -> tuple[Column[str], Column[str], Column[str], ForeignKeyConstraint]:
     """Columns that make a table's row unique per session + line item + kind."""

@@ -32,6 +32,9 @@ catalog.toml, where a price ID wins over a product ID:
 
     [reversals.access]                               what refunds and disputes take back, by
     dispute_opened = "keep"                          fulfillment kind; see `domain.reversals`
+
+    [refunds]                                        what is refunded without an operator; see
+    automatic = ["refund_chosen", "pool_empty"]      `domain.refunds.RefundPolicy`
 """
 
 import tomllib
@@ -54,6 +57,7 @@ from pydantic import (
 from domain.checkout import Address, LineItem
 from domain.errors import FulfillmentError
 from domain.orders import PlannedFulfillment
+from domain.refunds import RefundPolicy
 from domain.reversals import DEFAULT_POLICIES, ReversalPolicy
 from domain.shipping import ParcelItem, RateOrder, RateRule
 from domain.stock import MAIN_WAREHOUSE
@@ -196,6 +200,7 @@ class Catalog(BaseModel):
     shipping: ShippingOptions = ShippingOptions()
     reversals: Mapping[str, ReversalPolicy] = {}
     """By fulfillment kind; what an entry does not say is as by default."""
+    refunds: RefundPolicy = RefundPolicy()
 
     @field_validator("reversals", mode="before")
     @classmethod

@@ -134,6 +134,8 @@ class StripeReversal(_Value):
     """Stripe's own word for why."""
     line_items: str | None = None
     """What a refund's metadata says of the pieces it pays back: see `read_lines`."""
+    request_id: str | None = None
+    """Which request of ours a refund was made for: see `domain.refunds`."""
     created_at: datetime
 
 
@@ -195,17 +197,30 @@ class Target(_Value):
     """Whether what is not delivered has to wait."""
 
 
-def recorded(found: StripeReversal, session_id: str, lines: Sequence[PaidLine]) -> Reversal:
+def recorded(
+    found: StripeReversal,
+    session_id: str,
+    lines: Sequence[PaidLine],
+    asked: Mapping[str, Mapping[str, int]],
+) -> Reversal:
     """What is recorded of what Stripe says: also which pieces it is about, if that can be told.
 
-    A refund's metadata says so, or its amount; a warning or a dispute is about everything, unless
-    it is for less than that.
+    The request that a refund was made for says so, or its metadata, or its amount; a warning or a
+    dispute is about everything, unless it is for less than that.
+
+    Args:
+        found: What Stripe says.
+        session_id: Of which order.
+        lines: What was paid for it.
+        asked: The pieces of each request of ours, by its ID.
     """
     pieces: dict[str, int] | None = None
     problem = None
     everything = {line.id: line.quantity for line in lines}
     total_minor = sum(line.total_minor for line in lines)
-    if found.line_items is not None:
+    if found.request_id is not None and found.request_id in asked:
+        pieces = dict(asked[found.request_id])
+    elif found.line_items is not None:
         try:
             pieces = read_lines(found.line_items, lines)
         except ValueError as error:
@@ -219,7 +234,7 @@ def recorded(found: StripeReversal, session_id: str, lines: Sequence[PaidLine]) 
         if pieces is None:
             problem = "its amount fits no line item, or several"
     return Reversal(
-        **found.model_dump(exclude={"line_items"}),
+        **found.model_dump(exclude={"line_items", "request_id"}),
         session_id=session_id,
         lines=pieces,
         problem=problem,
@@ -258,12 +273,11 @@ def target(
         reversals: All of its order.
         total_minor: What was paid for the order.
     """
-    is_all = is_whole(reversals, total_minor)
+    standing = [each for each in reversals if each.counts and each.decision is not Decision.KEEP]
+    is_all = is_whole(standing, total_minor)
     pieces = 0
     held = False
-    for each in reversals:
-        if not each.counts or each.decision is Decision.KEEP:
-            continue
+    for each in standing:
         if each.lines is None and not is_all:
             held = True
             continue
@@ -299,6 +313,11 @@ def read_lines(text: str, lines: Sequence[PaidLine]) -> dict[str, int]:
     if not named:
         raise ValueError("it names no line item")
     return named
+
+
+def format_lines(lines: Mapping[str, int]) -> str:
+    """Writes pieces as `read_lines` reads them."""
+    return ", ".join(f"{line_id}={pieces}" for line_id, pieces in sorted(lines.items()))
 
 
 def guess_lines(amount_minor: int, lines: Sequence[PaidLine]) -> dict[str, int] | None:

@@ -9,8 +9,10 @@ from workflows.deliver_message import REDELIVERY_SIGNAL, DeliverMessageRequest
 from workflows.deliver_message import WORKFLOW as DELIVER_MESSAGE
 from workflows.parcel_news import NEWS_SIGNAL, MailParcelNewsRequest
 from workflows.parcel_news import WORKFLOW as MAIL_PARCEL_NEWS
+from workflows.refund_order import WORKFLOW as REFUND_ORDER
+from workflows.refund_order import RefundOrderRequest
 
-_ID_PREFIX = {DELIVER_MESSAGE: "message", MAIL_PARCEL_NEWS: "parcel"}
+_ID_PREFIX = {DELIVER_MESSAGE: "message", MAIL_PARCEL_NEWS: "parcel", REFUND_ORDER: "refund"}
 
 
 class WorkflowOutbox:
@@ -42,6 +44,10 @@ class WorkflowOutbox:
         """See `activities.ports.Outbox`."""
         request = MailParcelNewsRequest(reference=reference)
         await self._start(MAIL_PARCEL_NEWS, reference, request, signal=NEWS_SIGNAL)
+
+    async def send_refund(self, request_id: str) -> None:
+        """See `activities.ports.Outbox`."""
+        await self._start(REFUND_ORDER, request_id, RefundOrderRequest(request_id=request_id))
 
     async def _start(
         self, workflow: str, sent: str, request: BaseModel, signal: str | None = None

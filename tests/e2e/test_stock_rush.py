@@ -58,6 +58,9 @@ class _Bell:
     async def send_parcel_mails(self, reference: str) -> None:
         raise NotImplementedError
 
+    async def send_refund(self, request_id: str) -> None:
+        raise NotImplementedError
+
     async def wake(self, session_id: str, step: str, *, account: str | None) -> None:  # noqa: ARG002 - the port's
         self.woken.append(session_id)
 

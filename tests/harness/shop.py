@@ -86,6 +86,16 @@ class Shop:
         await self.pay(session_id)
         return session_id
 
+    async def charge(self, session_id: str) -> stripe.Charge:
+        """The charge that has paid a session."""
+        session = await self.stripe.v1.checkout.sessions.retrieve_async(
+            session_id, {"expand": ["payment_intent.latest_charge"]}
+        )
+        assert isinstance(session.payment_intent, stripe.PaymentIntent)
+        charge = session.payment_intent.latest_charge
+        assert isinstance(charge, stripe.Charge)
+        return charge
+
     async def settle(self, session_id: str) -> None:
         """The delayed payment arrives."""
         await self.control("POST", f"/sessions/{session_id}/settle")

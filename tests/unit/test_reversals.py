@@ -168,7 +168,7 @@ def test_metadata_that_cannot_be_followed_is_not_guessed_at(text: str, problem: 
         line_items=text,
         created_at=AT,
     )
-    kept = recorded(told, "cs_test_1", [LINE, OTHER])
+    kept = recorded(told, "cs_test_1", [LINE, OTHER], {})
     assert kept.lines is None
     assert problem in (kept.problem or "")
 

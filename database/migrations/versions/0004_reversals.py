@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reversals")),
     )
     op.create_index(op.f("ix_reversals_session_id"), "reversals", ["session_id"])
+    _refund_requests()
     _fulfillments()
     _returns()
     for table, comment in (
@@ -62,6 +63,59 @@ def upgrade() -> None:
         "UPDATE downloads SET allowed_each = downloads.allowed / line_items.quantity "
         "FROM line_items WHERE line_items.session_id = downloads.session_id "
         "AND line_items.line_item_id = downloads.line_item_id AND line_items.quantity > 0"
+    )
+
+
+def _refund_requests() -> None:
+    op.create_table(
+        "refund_requests",
+        sa.Column("id", sa.Text(), nullable=False, comment="rfr_…"),
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False, comment="requested, made or given_up"),
+        sa.Column(
+            "lines",
+            postgresql.JSONB(),
+            nullable=False,
+            comment="pieces by line item that it takes back",
+        ),
+        sa.Column("amount_minor", sa.BigInteger(), comment="null: all that is left"),
+        sa.Column("currency", sa.Text()),
+        sa.Column("reason", sa.Text(), comment="Stripe's own word"),
+        sa.Column("by", sa.Text(), nullable=False, comment="an operator, or `policy`"),
+        sa.Column("note", sa.Text(), nullable=False, comment="why; no personal data"),
+        sa.Column("refund_id", sa.Text(), comment="at Stripe, once it is made"),
+        sa.Column(
+            "refusals",
+            sa.Integer(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="of Stripe's",
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["orders.session_id"],
+            name=op.f("fk_refund_requests_session_id_orders"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refund_requests")),
+    )
+    op.create_index(op.f("ix_refund_requests_session_id"), "refund_requests", ["session_id"])
+    op.create_index(
+        "ix_refund_requests_open",
+        "refund_requests",
+        ["updated_at"],
+        postgresql_where=sa.text("state = 'requested'"),
     )
 
 
@@ -179,4 +233,5 @@ def downgrade() -> None:
     op.drop_column("downloads", "allowed_each")
     op.drop_column("license_keys", "reversed_at")
     op.drop_column("entitlements", "reversed_at")
+    op.drop_table("refund_requests")
     op.drop_table("reversals")

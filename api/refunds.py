@@ -1,0 +1,119 @@
+"""Refunds that operators ask for: recorded, made at Stripe, and taken back as any other."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, HTTPException
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from api.orders import require_operator
+from api.services import ServicesOf
+from database.orders import lock_order, read_states
+from database.refunds import read_request, read_requests
+from database.reversals import read_paid
+from domain.ids import is_checkout_session_id
+from domain.orders import LOST_STATES, OrderState
+from domain.refunds import RefundReason, RefundRequest
+
+router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
+
+_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""What PostgreSQL can store."""
+_UNPAID = LOST_STATES | {OrderState.AWAITING_PAYMENT, OrderState.UNKNOWN_SESSION}
+
+
+class RefundOrder(BaseModel):
+    """What to give back, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lines: Annotated[dict[str, PositiveInt], Field(min_length=1)] | None = None
+    """Pieces by line item; without them, and without an amount, all that is left."""
+    amount_minor: PositiveInt | None = None
+    """How much, in the order's currency; by default what the pieces were paid. Without `lines` the
+    customer keeps everything."""
+    reason: RefundReason | None = None
+    by: _Text = Field(min_length=1, max_length=200)
+    note: _Text = Field(default="", max_length=1000)
+    """Why; no personal data."""
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=16,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key answers the same refund: a random one, such as a UUID, sent "
+        "with each try.",
+    ),
+]
+
+
+@router.get("/orders/{session_id}/refunds")
+async def list_refunds(session_id: str, services: ServicesOf) -> tuple[RefundRequest, ...]:
+    """The refunds that were asked for here, the oldest first; see also its reversals."""
+    async with services.database.transaction() as connection:
+        if not await read_states(connection, [session_id]):
+            raise _no_order()
+        return await read_requests(connection, session_id)
+
+
+@router.post(
+    "/orders/{session_id}/refunds",
+    status_code=202,
+    responses={
+        404: {"description": "There is no such order"},
+        409: {"description": "It was not paid, or the Idempotency-Key belongs to another refund"},
+        422: {"description": "So much is not there to be refunded"},
+        503: {"description": "Recorded, but Temporal did not hear of it: it is made all the same"},
+    },
+)
+async def refund_order(
+    session_id: str,
+    asked: RefundOrder,
+    services: ServicesOf,
+    idempotency_key: IdempotencyKey = None,
+) -> RefundRequest:
+    """Refunds an order, or a part of it."""
+    if not is_checkout_session_id(session_id):
+        raise _no_order()
+    async with services.database.transaction() as connection:
+        state = await lock_order(connection, session_id)
+        if state is None:
+            raise _no_order()
+        request_id = _request_id(session_id, idempotency_key)
+        made = await read_request(connection, request_id) if request_id else None
+        if made is None:
+            if state in _UNPAID:
+                raise HTTPException(409, f"this order is {state}: nothing was paid")
+            paid = await read_paid(connection, session_id)
+            try:
+                made = await services.refunder.ask(
+                    connection, paid, request_id=request_id, **dict(asked)
+                )
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from error
+        else:
+            _check_same(made, asked)
+    await services.refunder.make(made)
+    return made
+
+
+def _request_id(session_id: str, idempotency_key: str | None) -> str | None:
+    if idempotency_key is None:
+        return None
+    named = f"{session_id}:{idempotency_key}"
+    return f"rfr_{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+
+
+def _check_same(made: RefundRequest, asked: RefundOrder) -> None:
+    amount_minor = made.amount.amount_minor if made.amount else None
+    if (asked.lines is not None and asked.lines != made.lines) or (
+        asked.amount_minor is not None and asked.amount_minor != amount_minor
+    ):
+        raise HTTPException(409, "this Idempotency-Key belongs to another refund")
+
+
+def _no_order() -> HTTPException:
+    return HTTPException(404, "no order for this Checkout Session")

@@ -1,0 +1,82 @@
+"""The workflow that makes one refund that was asked for; its ID names the request.
+
+It ends once the refund is made at Stripe. What that takes back is the business of the refund's own
+workflow, as with any other refund: see `workflows.reverse_checkout`.
+"""
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.refunds import GiveUpRefundInput, RefundActivities, RefundInput
+    from workflows import options
+    from workflows.contract import OperatorDecision, StepView
+    from workflows.steps import Step, Steps, Verdict
+
+WORKFLOW = "RefundOrder"
+
+
+class RefundOrderRequest(BaseModel):
+    """Which request."""
+
+    model_config = ConfigDict(frozen=True)
+
+    request_id: str
+
+
+@workflow.defn(name=WORKFLOW)
+class RefundOrder:
+    """Makes a refund at Stripe; what Stripe refuses waits for an operator."""
+
+    @workflow.init
+    def __init__(self, request: RefundOrderRequest) -> None:
+        self._request = RefundInput(request_id=request.request_id)
+        self._steps = Steps(None)
+
+    @workflow.run
+    async def run(self, request: RefundOrderRequest) -> None:  # noqa: ARG002 - read by __init__
+        """Runs until it is made, or an operator has given it up."""
+        # A request that is nobody's is a defect, and stays where Temporal shows it.
+        read = self._steps.add("read", None, frozenset({Verdict.RETRY}))
+        wanted = await self._steps.complete(read, self._read)
+        if wanted is None:
+            return
+        self._steps.session_id = wanted
+        step = self._steps.add("refund", None, frozenset({Verdict.RETRY, Verdict.SKIP}))
+        await self._steps.settle(step, self._make, self._give_up)
+
+    @workflow.query(description="All steps of the refund, with tries and problems")
+    def steps(self) -> tuple[StepView, ...]:
+        """All steps so far."""
+        return self._steps.views()
+
+    @workflow.update(name=Verdict.RETRY, description="Ask Stripe for the refund again")
+    def retry(self, decision: OperatorDecision) -> StepView:
+        """Asks Stripe again."""
+        return self._steps.decide(Verdict.RETRY, decision)
+
+    @retry.validator
+    def _check_retry(self, decision: OperatorDecision) -> None:
+        self._steps.check(Verdict.RETRY, decision)
+
+    @workflow.update(name=Verdict.SKIP, description="Do not refund after all; needs a reason")
+    def skip(self, decision: OperatorDecision) -> StepView:
+        """Gives the refund up."""
+        return self._steps.decide(Verdict.SKIP, decision)
+
+    @skip.validator
+    def _check_skip(self, decision: OperatorDecision) -> None:
+        self._steps.check(Verdict.SKIP, decision)
+
+    async def _read(self, step: Step) -> str:
+        wanted = await step.execute(RefundActivities.read_refund, self._request, options.DATABASE)
+        return wanted.session_id
+
+    async def _make(self, step: Step) -> None:
+        await step.execute(RefundActivities.make_refund, self._request, options.STRIPE)
+
+    async def _give_up(self, step: Step) -> None:
+        given_up = GiveUpRefundInput(
+            request_id=self._request.request_id, by=step.by or "", note=step.note or ""
+        )
+        await step.execute(RefundActivities.give_up_refund, given_up, options.DATABASE)
