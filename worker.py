@@ -19,6 +19,7 @@ from activities.access import Access, AccessActivities
 from activities.downloads import DownloadActivities
 from activities.interceptor import ErrorTranslator
 from activities.licenses import LicenseActivities
+from activities.mail_queue import MailQueue
 from activities.mails import MailActivities, Mails
 from activities.messages import MessageActivities, Messages
 from activities.orders import OrderActivities
@@ -27,6 +28,7 @@ from activities.parcels import ParcelActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
 from activities.refunds import RefundActivities, Refunder
 from activities.reversal_intake import ReversalActivities
+from activities.reversal_mails import ReversalMailActivities
 from activities.reversals import Reverser
 from activities.services import ServiceActivities
 from activities.shipment_reversals import ShipmentReversalActivities
@@ -162,6 +164,9 @@ async def assembled_worker(
                 reversals.record_reversal,
                 reversals.resume_order,
                 reversals.settle_by_hand,
+                ReversalMailActivities(
+                    database, MailQueue(outbox, settings.public_url)
+                ).tell_of_reversal,
                 refunds.read_refund,
                 refunds.make_refund,
                 refunds.give_up_refund,

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,9 +26,11 @@ from database.emails import (
 from database.engine import Database
 from database.order_view import read_order
 from database.questions import read_questions
+from database.returns import read_these
+from database.reversals import read_reversals
 from domain.errors import PermanentError
 from domain.ids import FulfillmentRef
-from domain.mail import About, Email, message_id
+from domain.mail import About, Email, Facts, message_id
 from domain.orders import FulfillmentState, Order, Question
 from emails.render import Renderer
 
@@ -82,7 +83,7 @@ class _Ready:
     email: LoggedEmail
     recipient: str
     order: Order
-    default_at: datetime | None
+    facts: Facts
     bounced: bool
     """Whether the last mail to its recipient did."""
 
@@ -199,7 +200,7 @@ class Mails:
 
     async def _hand_over(self, ready: _Ready) -> None:
         email = ready.email
-        rendered = self._renderer.render(email.name, ready.order, email.about, ready.default_at)
+        rendered = self._renderer.render(email.name, ready.order, email.about, ready.facts)
         try:
             await self._mailer.send(
                 Email(
@@ -233,7 +234,7 @@ async def _prepare(connection: AsyncConnection, email: LoggedEmail) -> _Ready | 
         email=email,
         recipient=email.recipient,
         order=await _read(connection, email.session_id),
-        default_at=await _default_at(connection, email.about),
+        facts=await _facts(connection, email),
         bounced=standing.bounced,
     )
 
@@ -245,12 +246,18 @@ async def _read(connection: AsyncConnection, session_id: str) -> Order:
     return order
 
 
-async def _default_at(connection: AsyncConnection, about: About) -> datetime | None:
-    """When a question is answered without the customer, if it is."""
-    if about.question is None:
-        return None
-    asked = await read_questions(connection, about.fulfillments[0])
-    return asked[about.question].default_at if about.question in asked else None
+async def _facts(connection: AsyncConnection, email: LoggedEmail) -> Facts:
+    about = email.about
+    default_at = None
+    if about.question is not None:
+        asked = await read_questions(connection, about.fulfillments[0])
+        default_at = asked[about.question].default_at if about.question in asked else None
+    reversals = await read_reversals(connection, email.session_id) if about.reversal else ()
+    return Facts(
+        default_at=default_at,
+        reversal=next((each for each in reversals if each.id == about.reversal), None),
+        returns=await read_these(connection, about.returns) if about.returns else (),
+    )
 
 
 class MailActivities:

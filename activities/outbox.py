@@ -5,10 +5,12 @@ from datetime import timedelta
 from temporalio import activity
 
 from activities.ports import Outbox
+from database.emails import read_queued
 from database.engine import Database
 from database.messages import read_unsent
 from database.refunds import read_unmade
 from database.tracking import read_untold
+from domain.reversal_mails import ReversalMail
 
 QUIET = timedelta(minutes=5)
 """What is new is tried at once, unless Temporal did not accept it then."""
@@ -40,11 +42,14 @@ class OutboxActivities:
         async with self._database.transaction() as connection:
             messages = await read_unsent(connection, QUIET, UNTRIED, MOST_SENT)
             parcels = await read_untold(connection, QUIET, MOST_SENT)
+            emails = await read_queued(connection, ReversalMail, QUIET, MOST_SENT)
             refunds = await read_unmade(connection, QUIET, MOST_SENT)
         for message_id in messages:
             await self._outbox.send_message(message_id)
         for reference in parcels:
             await self._outbox.send_parcel_mails(reference)
+        for session_id, name, key in emails:
+            await self._outbox.send_email(session_id, name, key)
         for request_id in refunds:
             await self._outbox.send_refund(request_id)
-        return len(messages) + len(parcels) + len(refunds)
+        return len(messages) + len(parcels) + len(emails) + len(refunds)

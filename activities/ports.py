@@ -247,6 +247,9 @@ class Outbox(Protocol):
     async def send_parcel_mails(self, reference: str) -> None:
         """Mails the customer what is new about a parcel."""
 
+    async def send_email(self, session_id: str, name: str, key: str) -> None:
+        """Sends a mail of the log, unless it was sent before."""
+
     async def send_refund(self, request_id: str) -> None:
         """Has a refund made that was asked for."""
 

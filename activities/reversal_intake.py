@@ -6,13 +6,14 @@ from temporalio import activity
 from activities.orders import OrderActivities, SyncOrderInput
 from activities.ports import Fulfillments, Reversals
 from activities.reversals import Reverser
-from database.audit import record_act
+from database.audit import SERVICE
 from database.engine import Database
 from database.orders import read_states
 from database.reversals import (
     find_order,
     lock_reversible,
     note_taken_back,
+    read_aims,
     read_paid,
     read_reversals,
     read_unsettled,
@@ -42,6 +43,8 @@ class ReversalSnapshot(_Model):
 
     session_id: str | None = None
     """None where no order of ours was paid by that payment."""
+    aims: tuple[str, ...] = ()
+    """Where its fulfillments are to come to, to be compared."""
     unsettled: tuple[FulfillmentRef, ...] = ()
     """What has not come to where it is to be."""
     by_hand: tuple[FulfillmentRef, ...] = ()
@@ -125,10 +128,12 @@ class ReversalActivities:
             paid = await read_paid(connection, session_id)
             unsettled = await read_unsettled(connection, session_id, by_hand=False)
             by_hand = await read_unsettled(connection, session_id, by_hand=True)
+            aims = await read_aims(connection, session_id)
         mine = {each.id: each for each in known}.get(request.id)
         asked = mine is not None and mine in unassigned(known, paid.total_minor)
         return ReversalSnapshot(
             session_id=session_id,
+            aims=aims,
             unsettled=unsettled,
             by_hand=by_hand,
             question=f"line_items_unknown: {mine.problem}" if asked and mine else None,
@@ -163,13 +168,6 @@ class ReversalActivities:
                 return True
             if fulfillment.was_delivered and request.by is None:
                 return False
-            await note_taken_back(connection, fulfillment)
-            if request.by is not None:
-                await record_act(
-                    connection,
-                    ref.session_id,
-                    act="taken_back",
-                    by=request.by,
-                    detail=f"{ref.step} for {request.reversal_id}: {request.note}",
-                )
+            note = f"for {request.reversal_id}: {request.note}" if request.by else ""
+            await note_taken_back(connection, fulfillment, by=request.by or SERVICE, note=note)
         return True

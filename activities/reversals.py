@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from activities.ports import Reversals
+from database.audit import SERVICE, STRIPE
 from database.engine import Database
 from database.orders import lock_order
 from database.refunds import read_requests
@@ -50,9 +51,11 @@ class Reverser:
             paid = await read_paid(connection, session_id)
             asked = {each.id: each.lines for each in await read_requests(connection, session_id)}
             await save_reversals(
-                connection, [recorded(each, session_id, paid.lines, asked) for each in found]
+                connection,
+                session_id,
+                [recorded(each, session_id, paid.lines, asked) for each in found],
             )
-            await aim(connection, paid, self._catalog.reversal_policy)
+            await aim(connection, paid, self._catalog.reversal_policy, STRIPE)
 
     async def aim(self, session_id: str) -> bool:
         """Says anew where fulfillments are to come to, after what is planned has changed.
@@ -65,5 +68,5 @@ class Reverser:
                 return False
             await lock_order(connection, session_id)
             paid = await read_paid(connection, session_id)
-            await aim(connection, paid, self._catalog.reversal_policy)
+            await aim(connection, paid, self._catalog.reversal_policy, SERVICE)
             return True

@@ -16,14 +16,7 @@ from database import questions, reservations, stock
 from database.backorders import leave_queue
 from database.engine import Database
 from database.parcels import ParcelRow, forget_unbooked, mark_booked, mark_canceled, read_parcels
-from database.returns import (
-    Return,
-    ReturnState,
-    ask_back,
-    end_return,
-    pieces_out,
-    read_returns,
-)
+from database.returns import ask_back, end_return, pieces_out, read_returns
 from database.reversals import (
     ReversibleFulfillment,
     lock_reversible,
@@ -33,6 +26,7 @@ from database.reversals import (
 from database.shipments import mark_stock_released, read_parts
 from domain.errors import TransientError
 from domain.orders import FulfillmentState
+from domain.returns import Return, ReturnState
 from domain.shipping import ParcelStatus
 from domain.stock import Take
 

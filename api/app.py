@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from activities.access import Access
+from activities.mail_queue import MailQueue
 from activities.messages import Messages
 from activities.refunds import Refunder
 from adapters import standard_webhooks
@@ -100,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 app_token=configured.app_token.get_secret_value() if configured.app_token else None,
                 outbox=outbox,
                 refunder=Refunder(outbox, catalog),
+                mail_queue=MailQueue(outbox, configured.public_url),
                 catalog=catalog,
                 files=DownloadFolder(configured.downloads_folder),
                 links=Links(configured.public_url, signing_secrets),

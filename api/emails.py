@@ -9,7 +9,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from activities.mails import SendEmailInput
 from api.bodies import read_body
 from api.orders import require_operator
 from api.services import ServicesOf
@@ -119,9 +118,7 @@ async def resend_email(
             by=asked.by,
             detail=f"{detail}: {asked.note}" if asked.note else detail,
         )
-    await services.fulfillments.send_email(
-        SendEmailInput(session_id=session_id, name=name, key=email.key)
-    )
+    await services.outbox.send_email(session_id, name, email.key)
     return email
 
 

@@ -9,11 +9,14 @@ from api.orders import require_operator
 from api.services import ServicesOf
 from database.audit import record_act
 from database.orders import lock_order, read_states
-from database.returns import Return, ReturnState, end_return, read_returns_of
+from database.returns import end_return, read_returns_of
 from database.reversals import PaidOrder, aim, decide, read_paid, read_reversals
 from database.stock import put_back
 from domain.ids import is_checkout_session_id
-from domain.reversals import Decision, Reversal, object_of
+from domain.mail import About
+from domain.returns import Return, ReturnState
+from domain.reversal_mails import ReversalMail
+from domain.reversals import Decision, Reversal, format_lines, object_of
 from workflows.contract import CheckoutEvent
 
 router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
@@ -102,6 +105,14 @@ async def receive_return(
                 detail=f"{return_id}, {'restocked' if received.restock else 'not restocked'}: "
                 f"{received.note}",
             )
+        email = await services.mail_queue.add(
+            connection,
+            session_id,
+            ReversalMail.RETURN_RECEIVED,
+            key=return_id,
+            about=About(returns=(return_id,)),
+        )
+    await services.mail_queue.send([email])
     return found
 
 
@@ -130,15 +141,14 @@ async def decide_reversal(
         lines = asked.lines or found.lines
         _check_lines(asked.decision, lines, paid)
         await decide(connection, reversal_id, asked.decision, lines)
-        await aim(connection, paid, services.catalog.reversal_policy)
-        pieces = ", ".join(f"{line}={count}" for line, count in sorted((lines or {}).items()))
         await record_act(
             connection,
             session_id,
             act=f"reversal_{asked.decision}",
             by=asked.by,
-            detail=f"{reversal_id} ({pieces or 'no line items'}): {asked.note}",
+            detail=f"{reversal_id} ({format_lines(lines or {}) or 'no line items'}): {asked.note}",
         )
+        await aim(connection, paid, services.catalog.reversal_policy, asked.by)
     await services.fulfillments.reverse(
         object_of(found.cause),
         reversal_id,

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from activities.access import Access
+from activities.mail_queue import MailQueue
 from activities.ports import CheckoutSessions, Downloadable
 from activities.refunds import Refunder
 from database.engine import Database
@@ -38,6 +39,7 @@ class Services:
         app_token: The bearer token of the merchant's application; None where there is none.
         outbox: Has sent what is recorded as to be sent.
         refunder: Records refunds, and has them made.
+        mail_queue: Takes mails.
         catalog: What `POST /checkout` sells.
         files: What the kind `download` hands out.
         links: Makes and reads the links that customers get.
@@ -60,6 +62,7 @@ class Services:
     app_token: str | None
     outbox: WorkflowOutbox
     refunder: Refunder
+    mail_queue: MailQueue
     catalog: Catalog
     files: Downloadable
     links: Links

@@ -4,7 +4,8 @@ A mail is named by its order, its name and a key. The key is empty for a mail th
 once, and tells the others apart.
 """
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -221,6 +222,35 @@ async def read_standing(connection: AsyncConnection, recipient: str) -> Standing
     """What became of earlier mails to an address, of whichever order."""
     row = await connection.execute(_STANDING, {"ref_recipient": recipient})
     return Standing.model_validate(row.one(), from_attributes=True)
+
+
+async def read_queued(
+    connection: AsyncConnection, names: Iterable[str], quiet_for: timedelta, limit: int
+) -> list[tuple[str, str, str]]:
+    """Mails that were to be sent a while ago, and of which nothing is known since.
+
+    Args:
+        connection: Within whose transaction.
+        names: Only of these names.
+        quiet_for: How long ago they must have been recorded.
+        limit: The most to return.
+
+    Returns:
+        Session ID, name and key of each.
+    """
+    rows = await connection.execute(
+        select(emails.c.session_id, emails.c.name, emails.c.key)
+        .where(
+            emails.c.name.in_(list(names)),
+            emails.c.sent_at.is_(None),
+            emails.c.problem.is_(None),
+            emails.c.recipient.is_not(None),
+            emails.c.created_at < func.now() - quiet_for,
+        )
+        .order_by(emails.c.created_at)
+        .limit(limit)
+    )
+    return [(row.session_id, row.name, row.key) for row in rows]
 
 
 async def mark_email_sent(connection: AsyncConnection, email: NewEmail) -> None:

@@ -1,11 +1,10 @@
 """What customers are asked to send back, since the money went back after the parcel had left."""
 
 from collections import Counter
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Collection, Iterable
+from itertools import groupby
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,45 +12,8 @@ from database.keys import is_fulfillment, naming
 from database.parcels import ParcelRow
 from database.tables import returns
 from domain.ids import FulfillmentRef
+from domain.returns import Return, ReturnState
 from domain.stock import Take
-
-
-class ReturnState(StrEnum):
-    """Where a return stands."""
-
-    ASKED = "asked"
-    RECEIVED = "received"
-    """The goods are back, and in stock again."""
-    WITHDRAWN = "withdrawn"
-    """The customer may keep them after all."""
-
-
-class Return(BaseModel):
-    """Pieces that are asked back."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    session_id: str
-    line_item_id: str
-    kind: str
-    sku: str
-    warehouse: str
-    quantity: int
-    state: ReturnState
-
-    @property
-    def ref(self) -> FulfillmentRef:
-        """Of which fulfillment."""
-        return FulfillmentRef(
-            session_id=self.session_id, line_item_id=self.line_item_id, kind=self.kind
-        )
-
-    @property
-    def take(self) -> Take:
-        """What goes back to stock with it."""
-        return Take(sku=self.sku, warehouse=self.warehouse, quantity=self.quantity)
-
 
 _READ = select(returns).where(is_fulfillment(returns)).order_by(returns.c.created_at, returns.c.id)
 _SET = (
@@ -89,6 +51,30 @@ async def read_returns_of(connection: AsyncConnection, session_id: str) -> tuple
         select(returns)
         .where(returns.c.session_id == session_id)
         .order_by(returns.c.created_at, returns.c.id)
+    )
+    return tuple(Return.model_validate(row, from_attributes=True) for row in rows)
+
+
+async def read_asked(connection: AsyncConnection, session_id: str) -> list[tuple[Return, ...]]:
+    """What the customer is asked to send back, what was asked for together in one tuple."""
+    rows = await connection.execute(
+        select(returns)
+        .where(returns.c.session_id == session_id, returns.c.state == ReturnState.ASKED)
+        .order_by(returns.c.created_at, returns.c.id)
+    )
+    together = groupby(rows, key=lambda row: row.created_at)
+    return [
+        tuple(Return.model_validate(row, from_attributes=True) for row in group)
+        for _, group in together
+    ]
+
+
+async def read_these(
+    connection: AsyncConnection, return_ids: Collection[str]
+) -> tuple[Return, ...]:
+    """The returns of these IDs."""
+    rows = await connection.execute(
+        select(returns).where(returns.c.id.in_(return_ids)).order_by(returns.c.id)
     )
     return tuple(Return.model_validate(row, from_attributes=True) for row in rows)
 

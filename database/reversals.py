@@ -5,7 +5,7 @@ be taken back, or not to be delivered. Each kind then sees to it that they are, 
 `fulfillments.taken_back`. Both lock the fulfillment's row, as every delivery does.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from database.audit import SERVICE, STRIPE, record_act
 from database.keys import SESSION, is_fulfillment, naming
 from database.tables import fulfillments, line_items, orders, reversals
 from domain.ids import FulfillmentRef
@@ -32,6 +33,7 @@ from domain.reversals import (
     Reversal,
     ReversalPolicy,
     Target,
+    format_lines,
     supersedes,
     target,
 )
@@ -221,18 +223,26 @@ async def has_reversals(connection: AsyncConnection, session_id: str) -> bool:
     return await connection.scalar(_HAS_ANY, {SESSION.key: session_id}) is not None
 
 
-async def save_reversals(connection: AsyncConnection, found: Iterable[Reversal]) -> None:
-    """Records what Stripe says of reversals; lock the order first.
+async def save_reversals(
+    connection: AsyncConnection, session_id: str, found: Iterable[Reversal]
+) -> None:
+    """Records what Stripe says of an order's reversals; lock the order first.
 
     What Stripe said earlier never replaces what it said later, and an operator's choice of the
     line items stays.
     """
-    for new in found:
-        known = {each.id: each for each in await read_reversals(connection, new.session_id)}
-        old = known.get(new.id)
-        if old is not None and not supersedes(new, old):
-            continue
-        kept = old is not None and old.decision is not None
+    known = {each.id: each for each in await read_reversals(connection, session_id)}
+    for said in found:
+        old = known.get(said.id)
+        new = said
+        if old is not None:
+            if not supersedes(said, old):
+                continue
+            if old.decision is not None:
+                decided = {"decision": old.decision, "lines": old.lines, "problem": old.problem}
+                new = said.model_copy(update=decided)
+            if new == old:
+                continue
         await connection.execute(
             _UPSERT,
             {
@@ -244,11 +254,25 @@ async def save_reversals(connection: AsyncConnection, found: Iterable[Reversal])
                 "amount_minor": new.amount.amount_minor if new.amount else None,
                 "currency": new.amount.currency if new.amount else None,
                 "reason": new.reason,
-                "lines": old.lines if kept and old is not None else new.lines,
+                "lines": new.lines,
                 "problem": new.problem,
                 "created_at": new.created_at,
             },
         )
+        await record_act(
+            connection, session_id, act="reversal_recorded", by=STRIPE, detail=_described(new)
+        )
+
+
+def _described(reversal: Reversal) -> str:
+    amount = reversal.amount
+    parts = (
+        f"{reversal.id}: {reversal.cause}, {reversal.status}",
+        f"{amount.amount_minor} {amount.currency}" if amount else "",
+        format_lines(reversal.lines) if reversal.lines is not None else reversal.problem,
+        reversal.reason,
+    )
+    return "; ".join(part for part in parts if part)
 
 
 async def decide(
@@ -269,19 +293,23 @@ async def aim(
     connection: AsyncConnection,
     paid: PaidOrder,
     policy_of: Callable[[str], ReversalPolicy],
-) -> tuple[FulfillmentRef, ...]:
+    by: str,
+) -> None:
     """Says where each fulfillment is to come to, by all reversals; lock the order first.
 
     What is not delivered is reversed by that alone. The order's state follows: one that had ended
     is open again where there is something to deliver after all.
 
-    Returns:
-        The fulfillments that change by it.
+    Args:
+        connection: Within whose transaction.
+        paid: What was paid for the order.
+        policy_of: What a reversal means for a fulfillment kind.
+        by: Who is the reason to say so now, for the audit.
     """
     known = await read_reversals(connection, paid.session_id)
     rows = (await connection.execute(_LOCK_FULFILLMENTS, {SESSION.key: paid.session_id})).all()
     lines = {line.id: line for line in paid.lines}
-    changed = []
+    is_changed = False
     states = set()
     for row in rows:
         line = lines[row.line_item_id]
@@ -303,10 +331,21 @@ async def aim(
                 "new_error": None if state is FulfillmentState.REVERSED else row.error,
             },
         )
-        changed.append(ref)
-    if changed:
+        is_changed = True
+        for act in _acts(row, aimed):
+            detail = f"{ref.step}: {aimed.reversed} of {line.quantity}"
+            await record_act(connection, paid.session_id, act=act, by=by, detail=detail)
+    if is_changed:
         await _follow(connection, paid.session_id, states)
-    return tuple(changed)
+
+
+def _acts(row: Any, aimed: Target) -> Iterator[str]:  # noqa: ANN401 - a row
+    if aimed.reversed > row.reversed:
+        yield "reversed"
+    if aimed.reversed < row.reversed:
+        yield "reversal_undone"
+    if aimed.held != row.held:
+        yield "held" if aimed.held else "released"
 
 
 def _state(row: Any, aimed: Target, line: PaidLine) -> FulfillmentState:  # noqa: ANN401 - a row
@@ -356,6 +395,8 @@ async def note_taken_back(
     fulfillment: ReversibleFulfillment,
     *,
     delivered: Iterable[Deliverable] | None = None,
+    by: str = SERVICE,
+    note: str = "",
 ) -> None:
     """Notes that a fulfillment has come to where it is to be; lock it first.
 
@@ -363,9 +404,21 @@ async def note_taken_back(
         connection: Within whose transaction.
         fulfillment: Which one.
         delivered: What the customer has in hand now, where that has changed.
+        by: Who has seen to it, for the audit.
+        note: How, for the audit; no personal data.
     """
     in_hand = None if delivered is None else [each.model_dump(mode="json") for each in delivered]
     await connection.execute(_NOTE, {**naming(fulfillment.ref), "new_delivered": in_hand})
+    if fulfillment.is_settled:
+        return
+    done = f"{fulfillment.ref.step}: {fulfillment.reversed} of {fulfillment.quantity}"
+    await record_act(
+        connection,
+        fulfillment.ref.session_id,
+        act="taken_back" if fulfillment.reversed > fulfillment.taken_back else "given_back",
+        by=by,
+        detail=f"{done}; {note}" if note else done,
+    )
 
 
 async def want_again(connection: AsyncConnection, fulfillment: ReversibleFulfillment) -> None:
@@ -382,6 +435,21 @@ async def read_statuses(
         select(reversals.c.id, reversals.c.status).where(reversals.c.id.in_(reversal_ids))
     )
     return {row.id: row.status for row in rows}
+
+
+async def read_aims(connection: AsyncConnection, session_id: str) -> tuple[str, ...]:
+    """Where the fulfillments of an order are to come to: those that are reversed or held."""
+    rows = await connection.execute(
+        select(fulfillments)
+        .where(
+            fulfillments.c.session_id == session_id,
+            (fulfillments.c.reversed > 0) | fulfillments.c.held,
+        )
+        .order_by(fulfillments.c.line_item_id, fulfillments.c.kind)
+    )
+    return tuple(
+        f"{row.line_item_id}:{row.kind} {row.reversed}{' held' if row.held else ''}" for row in rows
+    )
 
 
 async def read_stuck(

@@ -91,14 +91,14 @@ orders = Table(
     Column("erased_at", DateTime(timezone=True), comment="when its personal data was erased"),
 )
 
-# What people did to an order, and why.
+# What was done to an order, by whom, and why.
 audit = Table(
     "audit",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("session_id", Text, ForeignKey(orders.c.session_id), nullable=False, index=True),
     Column("act", Text, nullable=False),
-    Column("by", Text, nullable=False, comment="an operator, or `customer`"),
+    Column("by", Text, nullable=False, comment="an operator, or who: see database.audit"),
     Column("detail", Text, nullable=False, comment="no personal data"),
     _created_at(),
 )

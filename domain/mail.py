@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.ids import FulfillmentRef
 from domain.orders import Question
+from domain.returns import Return
+from domain.reversals import Reversal
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]*")
 _ADDRESS = re.compile(r"[^@]+@[^@]+")
@@ -32,6 +35,19 @@ class About(_Value):
     """The number of one parcel of the one fulfillment."""
     question: Question | None = None
     """What is asked about the one fulfillment."""
+    reversal: str | None = None
+    """The ID of the refund or dispute."""
+    returns: tuple[str, ...] = ()
+    """The IDs of what is to be sent back."""
+
+
+class Facts(_Value):
+    """What a mail tells that does not stand in the order."""
+
+    default_at: datetime | None = None
+    """When a question is answered without the customer; None: never."""
+    reversal: Reversal | None = None
+    returns: tuple[Return, ...] = ()
 
 
 class Branding(_Value):

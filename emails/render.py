@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.formats import format_day, format_money
 from domain.ids import FulfillmentRef
 from domain.links import Links
-from domain.mail import About, Branding
+from domain.mail import About, Branding, Facts
 from domain.money import Money
 from domain.orders import Deliverable, Fulfillment, Order, OrderLine, Question
 from emails.languages import choose_locale, read_translations
@@ -32,6 +32,16 @@ class RenderedEmail(BaseModel):
     subject: str
     text: str
     html: str
+
+
+class Pieces(BaseModel):
+    """So many of something, to be listed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    quantity: int
+    description: str
+    sku: str = ""
 
 
 class Renderer:
@@ -57,7 +67,7 @@ class Renderer:
         name: str,
         order: Order,
         about: About | None = None,
-        default_at: datetime | None = None,
+        facts: Facts | None = None,
     ) -> RenderedEmail:
         """Renders the mail in folder `name`.
 
@@ -65,15 +75,17 @@ class Renderer:
             name: Which mail.
             order: Whose.
             about: Which part of the order it is about; by default all of it.
-            default_at: When a question is answered without the customer; None: never.
+            facts: What it tells that does not stand in the order.
         """
+        known = facts or Facts()
         locale = choose_locale(order.locale, self._shop_language, frozenset(self._environments))
         environment = self._environments[locale.language]
         order = _on_single_lines(order)
         values = {
             **self._values(order, locale),
             **_part(order, about or About()),
-            "default_at": default_at,
+            **_moved(order, known),
+            "default_at": known.default_at,
         }
         # One line, whatever a product is called: a line break would begin a new header.
         subject = _single_line(environment.get_template(f"{name}/subject.txt").render(values))
@@ -131,6 +143,36 @@ def _part(order: Order, about: About) -> dict[str, Any]:
         parcels = {each.number: each for each in lines[0].fulfillments[0].parcels}
         values |= {"parcel": parcels[about.parcel], "parcel_count": len(parcels)}
     return values
+
+
+def _moved(order: Order, facts: Facts) -> dict[str, Any]:
+    """What a mail about money or goods that go back has besides, as `Pieces`."""
+    lines = {line.id: line for line in order.lines}
+    reversal = facts.reversal
+    taken = []
+    if reversal is not None:
+        concerned = reversal.lines
+        if concerned is None:
+            concerned = {line.id: line.quantity for line in order.lines}
+        taken = [
+            Pieces(quantity=concerned[line.id], description=line.description)
+            for line in order.lines
+            if concerned.get(line.id)
+            and any(item.reversed or item.held for item in line.fulfillments)
+        ]
+    return {
+        "refunded": reversal.amount if reversal is not None else None,
+        "taken": taken,
+        "sent_back": [
+            Pieces(
+                quantity=each.quantity,
+                description=lines[each.line_item_id].description,
+                sku=each.sku,
+            )
+            for each in facts.returns
+        ],
+        "return_number": facts.returns[0].id if facts.returns else "",
+    }
 
 
 def _lines_of(order: Order, about: About) -> tuple[OrderLine, ...]:

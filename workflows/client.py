@@ -11,7 +11,6 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.mails import SendEmailInput
 from activities.reversal_intake import RecordReversalInput
 from domain.errors import TransientError
 from domain.orders import OrderState
@@ -29,8 +28,6 @@ from workflows.contract import (
     ReversalRecorded,
 )
 from workflows.reverse_checkout import WORKFLOW as REVERSAL_WORKFLOW
-from workflows.send_email import WORKFLOW as SEND_EMAIL
-from workflows.send_email import workflow_id
 
 ACCEPT_TIMEOUT = timedelta(seconds=8)
 """Checkout waits ten seconds for a webhook's answer before it redirects the customer."""
@@ -183,22 +180,6 @@ class Fulfillments:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 start_signal=REVERSAL_EVENT_SIGNAL,
                 start_signal_args=[event],
-                rpc_timeout=ACCEPT_TIMEOUT,
-            )
-
-    async def send_email(self, email: SendEmailInput) -> None:
-        """Has a mail of the log sent, however long that takes; asked twice it is sent once.
-
-        Raises:
-            TransientError: The Temporal server did not accept it in time.
-        """
-        async with accepted():
-            await self._client.start_workflow(
-                SEND_EMAIL,
-                email,
-                id=workflow_id(email),
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 rpc_timeout=ACCEPT_TIMEOUT,
             )
 

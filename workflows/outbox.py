@@ -4,6 +4,7 @@ from pydantic import BaseModel
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 
+from activities.mails import SendEmailInput
 from workflows.client import ACCEPT_TIMEOUT, accepted
 from workflows.deliver_message import REDELIVERY_SIGNAL, DeliverMessageRequest
 from workflows.deliver_message import WORKFLOW as DELIVER_MESSAGE
@@ -11,8 +12,14 @@ from workflows.parcel_news import NEWS_SIGNAL, MailParcelNewsRequest
 from workflows.parcel_news import WORKFLOW as MAIL_PARCEL_NEWS
 from workflows.refund_order import WORKFLOW as REFUND_ORDER
 from workflows.refund_order import RefundOrderRequest
+from workflows.send_email import WORKFLOW as SEND_EMAIL
 
-_ID_PREFIX = {DELIVER_MESSAGE: "message", MAIL_PARCEL_NEWS: "parcel", REFUND_ORDER: "refund"}
+_ID_PREFIX = {
+    DELIVER_MESSAGE: "message:",
+    MAIL_PARCEL_NEWS: "parcel:",
+    REFUND_ORDER: "refund:",
+    SEND_EMAIL: "email-",
+}
 
 
 class WorkflowOutbox:
@@ -45,6 +52,11 @@ class WorkflowOutbox:
         request = MailParcelNewsRequest(reference=reference)
         await self._start(MAIL_PARCEL_NEWS, reference, request, signal=NEWS_SIGNAL)
 
+    async def send_email(self, session_id: str, name: str, key: str) -> None:
+        """See `activities.ports.Outbox`."""
+        request = SendEmailInput(session_id=session_id, name=name, key=key)
+        await self._start(SEND_EMAIL, f"{session_id}-{name}-{key}", request)
+
     async def send_refund(self, request_id: str) -> None:
         """See `activities.ports.Outbox`."""
         await self._start(REFUND_ORDER, request_id, RefundOrderRequest(request_id=request_id))
@@ -56,7 +68,7 @@ class WorkflowOutbox:
             await self._client.start_workflow(
                 workflow,
                 request,
-                id=f"{_ID_PREFIX[workflow]}:{sent}",
+                id=f"{_ID_PREFIX[workflow]}{sent}",
                 task_queue=self._task_queue,
                 # One that has ended may begin anew: the record of what is sent says whether
                 # it is still to be.

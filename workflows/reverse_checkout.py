@@ -1,6 +1,6 @@
 """The workflow that takes back what a refund, a dispute or a fraud warning is about.
 
-    record ──► take back, each fulfillment ──► wake the order's workflow ──► wait for more
+    record ──► take back, each fulfillment ──► wake the order's workflow ──► mail ──► wait for more
 
 Its ID is that of the refund or dispute at Stripe. `record` asks Stripe for everything that went
 back of the payment, and writes down where each fulfillment is to come to; the order's own workflow
@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         ReversalSnapshot,
         SettleByHandInput,
     )
+    from activities.reversal_mails import ReversalMailActivities, TellOfReversalInput
     from domain.ids import FulfillmentRef
     from workflows import options
     from workflows.contract import (
@@ -53,6 +54,7 @@ class ReverseCheckout:
         self._steps = Steps(None)
         self._events = 0
         self._events_seen = 0
+        self._told: tuple[str, ...] | None = None
 
     @workflow.run
     async def run(self, request: RecordReversalInput) -> ReversalResult:
@@ -64,7 +66,10 @@ class ReverseCheckout:
             if snapshot is None or snapshot.session_id is None:
                 return ReversalResult(id=request.id)
             self._steps.session_id = record.session_id = snapshot.session_id
-            await self._resume_order(snapshot.session_id)
+            if snapshot.aims != self._told:
+                # Stripe tells of one change by several events; the order needs one signal.
+                await self._resume_order(snapshot.session_id)
+                self._told = snapshot.aims
             if snapshot.unsettled or snapshot.by_hand:
                 await asyncio.gather(
                     *(self._take_back(ref, _reverse_of(ref)) for ref in snapshot.unsettled),
@@ -72,6 +77,7 @@ class ReverseCheckout:
                 )
                 # Some of it may be wanted again.
                 await self._resume_order(snapshot.session_id)
+            await self._tell(snapshot.session_id)
             if self._has_new_event():
                 continue
             if snapshot.question is not None:
@@ -137,6 +143,15 @@ class ReverseCheckout:
 
         step = self._steps.add("resume_order", None, _RETRY_OR_SKIP)
         await self._steps.settle(step, attempt)
+
+    async def _tell(self, session_id: str) -> None:
+        """Has the customer told; the mails go out by themselves."""
+        request = TellOfReversalInput(session_id=session_id, reversal_id=self._request.id)
+
+        async def attempt(step: Step) -> None:
+            await step.execute(ReversalMailActivities.tell_of_reversal, request, options.DATABASE)
+
+        await self._steps.settle(self._steps.add("tell", None, _RETRY_OR_SKIP), attempt)
 
     async def _take_back(self, ref: FulfillmentRef, reverse: _Reverse | None) -> None:
         """Brings a fulfillment to where it is to be; where nothing says how, a person does."""

@@ -9,11 +9,6 @@ with workflow.unsafe.imports_passed_through():
 WORKFLOW = "SendEmail"
 
 
-def workflow_id(email: SendEmailInput) -> str:
-    """The same for the same mail, so that it is sent by one workflow at a time."""
-    return f"email-{email.session_id}-{email.name}-{email.key}"
-
-
 @workflow.defn(name=WORKFLOW)
 class SendEmail:
     """Sends a mail, however long the mail server is away; the log says how it ended."""

@@ -11,6 +11,7 @@ from database.tables import (
     audit,
     backorders,
     downloads,
+    emails,
     entitlements,
     fulfillments,
     license_keys,
@@ -82,6 +83,16 @@ async def order_in(world: World, session_id: str, state: OrderState) -> None:
     await eventually(has)
 
 
+async def mailed(world: World, session_id: str, *names: str) -> None:
+    """Waits until these mails have gone out, each once, and no other."""
+
+    async def has() -> bool | None:
+        sent = [row.name for row in await rows(world, emails, session_id) if row.sent_at]
+        return sorted(sent) == sorted(names) or None
+
+    await eventually(has)
+
+
 async def test_a_refund_revokes_access_and_a_failed_one_gives_it_back(working: World) -> None:
     session_id = await bought(working, course(), quantity=3)
     refund_id = await refund(working, session_id)
@@ -92,12 +103,18 @@ async def test_a_refund_revokes_access_and_a_failed_one_gives_it_back(working: W
     page = await working.api.get("/after-checkout", params={"session_id": session_id})
     assert "This order was canceled" in page.text
     assert entitlement.url not in page.text
+    await mailed(working, session_id, "receipt", "refunded")
     await working.shop.control("POST", f"/refunds/{refund_id}/end", {"succeeded": False})
     await settled(working, session_id, [0])
     page = await working.api.get("/after-checkout", params={"session_id": session_id})
     assert entitlement.url in page.text
     [entitlement] = await rows(working, entitlements, session_id)
     assert (entitlement.revoked_at, entitlement.quantity) == (None, 6)
+    await mailed(working, session_id, "receipt", "refunded", "refund_failed")
+    failed, refunded, _ = await working.mails()
+    assert failed["subject"] == "Your refund did not go through"
+    assert refunded["subject"] == "Your refund: $59.97"
+    assert "3 x access" in refunded["text"]
     assert (await working.order(session_id)).state is OrderState.FULFILLED
 
 
@@ -141,10 +158,12 @@ async def test_a_dispute_closes_downloads_until_it_is_won(working: World) -> Non
     await settled(working, session_id, [1])
     [download] = await rows(working, downloads, session_id)
     assert download.revoked_at is not None
+    await mailed(working, session_id, "receipt", "disputed")
     await working.shop.control("POST", f"/disputes/{opened['dispute']['id']}/close", {"won": True})
     await settled(working, session_id, [0])
     [download] = await rows(working, downloads, session_id)
     assert (download.revoked_at, download.allowed) == (None, 2)
+    await mailed(working, session_id, "receipt", "disputed", "restored")
 
 
 async def test_what_is_refunded_before_it_is_delivered_never_is(working: World) -> None:
@@ -207,6 +226,9 @@ async def test_what_a_person_delivered_a_person_takes_back(working: World) -> No
     asked = await working.step_in(refund_id, "awaiting_operator")
     await working.decide(refund_id, "mark_fulfilled", asked.step, reason="picked it up")
     await settled(working, session_id, [1])
+    acts = {row.act: row for row in await rows(working, audit, session_id)}
+    assert acts["taken_back"].by == "ops@example.com"
+    assert "picked it up" in acts["taken_back"].detail
 
 
 async def test_a_person_takes_back_also_what_a_kind_could_not_deliver(working: World) -> None:
@@ -247,8 +269,20 @@ async def test_a_refund_that_fits_no_line_item_asks_an_operator(working: World) 
     # A second thought gives it back.
     await decide(200, decision="keep")
     await settled(working, session_id, [0, 0])
-    acts = [row.act for row in await rows(working, audit, session_id)]
-    assert acts == ["reversal_revoke", "reversal_keep"]
+    acts = [(row.act, row.by) for row in await rows(working, audit, session_id)]
+    assert sorted(acts) == sorted(
+        [
+            ("reversal_recorded", "stripe"),
+            *[("held", "stripe")] * 2,
+            ("reversal_revoke", "ops"),
+            *[("released", "ops")] * 2,
+            ("reversed", "ops"),
+            ("taken_back", "service"),
+            ("reversal_keep", "ops"),
+            ("reversal_undone", "ops"),
+            ("given_back", "service"),
+        ]
+    )
 
 
 async def test_reversals_are_for_operators_and_of_their_own_order(working: World) -> None:
@@ -289,6 +323,9 @@ async def test_a_fraud_warning_holds_what_is_not_delivered_until_it_is_decided(
     assert answer.status_code == 200
     assert (await working.result(session_id)).state is OrderState.FULFILLED
     assert len(await rows(working, license_keys, session_id)) == 2
+    # Nobody tells a thief that he is suspected.
+    sent = {row.name for row in await rows(working, emails, session_id)}
+    assert sent == {"receipt", "delivery"}
 
 
 async def parcel_statuses(world: World, session_id: str) -> list[str]:
@@ -324,6 +361,8 @@ async def test_what_has_left_is_asked_back_and_restocked_when_it_comes(working: 
     await refund(working, session_id, amount=2 * 1999)
     await settled(working, session_id, [2])
     assert await working.stock(sku) == 7
+    sent = ("receipt", "parcel_in_transit", "refunded", "return_needed")
+    await mailed(working, session_id, *sent)
     path = f"/orders/{session_id}/returns"
     [asked] = (await working.api.get(path, headers=BEARER)).json()
     assert (asked["sku"], asked["quantity"], asked["state"]) == (sku, 2, "asked")
@@ -333,7 +372,9 @@ async def test_what_has_left_is_asked_back_and_restocked_when_it_comes(working: 
         answer = await working.api.post(url, json={"by": "jo"}, headers=BEARER)
         assert (answer.status_code, answer.json()["state"]) == (200, "received")
         assert await working.stock(sku) == 9
-    assert [row.act for row in await rows(working, audit, session_id)] == ["return_received"]
+    acts = [row.act for row in await rows(working, audit, session_id)]
+    assert acts.count("return_received") == 1
+    await mailed(working, session_id, *sent, "return_received")
 
 
 async def test_a_won_dispute_lets_the_customer_keep_what_was_asked_back(working: World) -> None:
@@ -349,15 +390,19 @@ async def test_a_won_dispute_lets_the_customer_keep_what_was_asked_back(working:
 
     await eventually(is_held)
     assert await rows(working, returns, session_id) == []
+    await mailed(working, session_id, "receipt", "parcel_in_transit", "disputed")
     await working.shop.control("POST", f"/disputes/{dispute_id}/close", {"won": False})
     await settled(working, session_id, [1])
     [asked] = await rows(working, returns, session_id)
     assert asked.state == "asked"
+    sent = ("receipt", "parcel_in_transit", "disputed", "dispute_lost", "return_needed")
+    await mailed(working, session_id, *sent)
     said = {"decision": "keep", "by": "ops"}
     url = f"/orders/{session_id}/reversals/{dispute_id}/decision"
     assert (await working.api.post(url, json=said, headers=BEARER)).status_code == 200
     await settled(working, session_id, [0])
     assert [row.state for row in await rows(working, returns, session_id)] == ["withdrawn"]
+    await mailed(working, session_id, *sent, "restored")
     assert await working.stock(sku) == 9
 
 

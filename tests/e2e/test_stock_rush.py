@@ -58,6 +58,9 @@ class _Bell:
     async def send_parcel_mails(self, reference: str) -> None:
         raise NotImplementedError
 
+    async def send_email(self, session_id: str, name: str, key: str) -> None:
+        raise NotImplementedError
+
     async def send_refund(self, request_id: str) -> None:
         raise NotImplementedError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.ids import FulfillmentRef
 from domain.links import Links
-from domain.mail import About, Branding
+from domain.mail import About, Branding, Facts
 from domain.money import Money
 from domain.orders import (
     Deliverable,
@@ -18,6 +18,8 @@ from domain.orders import (
     OrderState,
     Question,
 )
+from domain.returns import Return, ReturnState
+from domain.reversals import Cause, Reversal
 from domain.shipping import Parcel, ParcelStatus
 from emails.render import Renderer
 
@@ -42,12 +44,46 @@ MAILS = (
     "parcel_exception",
     "address_needed",
     "out_of_stock",
+    "refunded",
+    "refund_failed",
+    "disputed",
+    "dispute_lost",
+    "restored",
+    "return_needed",
+    "return_received",
 )
 LANGUAGES = ("en", "de", "fr", "es", "ja")
 
 
 def money(amount_minor: int, currency: str = "usd") -> Money:
     return Money(amount_minor=amount_minor, currency=currency)
+
+
+_FACTS = Facts(
+    default_at=DEFAULT_AT,
+    reversal=Reversal(
+        id="re_sample",
+        session_id=SESSION_ID,
+        cause=Cause.REFUND,
+        status="succeeded",
+        counts=True,
+        amount=money(3000),
+        lines={"li_bundle": 1, "li_mugs": 1},
+        created_at=ORDERED_AT,
+    ),
+    returns=(
+        Return(
+            id="ret_sample",
+            session_id=SESSION_ID,
+            line_item_id="li_mugs",
+            kind="shipment",
+            sku="MUG-BLUE",
+            warehouse="main",
+            quantity=1,
+            state=ReturnState.ASKED,
+        ),
+    ),
+)
 
 
 @cache
@@ -107,6 +143,7 @@ _DELIVERED = (
 _TWO_PARCELS = fulfillment(
     "shipment",
     FulfillmentState.FULFILLED,
+    reversed=1,
     parcels=(
         parcel(1, ParcelStatus.IN_TRANSIT),
         parcel(2, ParcelStatus.PLANNED, tracked=False),
@@ -187,4 +224,16 @@ def about(name: str) -> About:
     if name == "out_of_stock":
         asked = ref("li_stock", "shipment")
         return About(fulfillments=(asked,), question=Question.OUT_OF_STOCK)
-    return About()
+    if name in {"refunded", "refund_failed", "disputed", "dispute_lost", "restored"}:
+        return About(reversal="re_sample")
+    return About(returns=("ret_sample",)) if name.startswith("return_") else About()
+
+
+def facts(name: str) -> Facts:
+    """What a mail of that name tells besides."""
+    part = about(name)
+    return Facts(
+        default_at=_FACTS.default_at if part.question else None,
+        reversal=_FACTS.reversal if part.reversal else None,
+        returns=_FACTS.returns if part.returns else (),
+    )

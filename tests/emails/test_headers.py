@@ -11,7 +11,7 @@ from domain.errors import PermanentError
 from domain.mail import Branding, Email, is_address, message_id
 from local.mail_inbox.app import create_app
 from local.ports import LOCALHOST, free_port
-from tests.emails.samples import DEFAULT_AT, MAILS, about, order, renderer
+from tests.emails.samples import MAILS, about, facts, order, renderer
 from tests.harness.serving import serving
 
 HEADERS = {
@@ -65,7 +65,7 @@ async def test_no_name_adds_a_header(delivery: Delivery, line_break: str) -> Non
     sold = sold.model_copy(update={"lines": lines})
     shop = Branding(name=hostile, support_email=hostile, postal_address=hostile)
     for name in MAILS:
-        mail = renderer(shop).render(name, sold, about(name), DEFAULT_AT)
+        mail = renderer(shop).render(name, sold, about(name), facts(name))
         await delivery.mailer.send(
             Email(
                 to="jo@example.com",

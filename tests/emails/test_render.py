@@ -13,7 +13,6 @@ from emails.languages import read_translations
 from emails.render import RenderedEmail
 from tests.emails.samples import (
     BRANDING,
-    DEFAULT_AT,
     EXPIRES_AT,
     LANGUAGES,
     LINKS,
@@ -21,6 +20,7 @@ from tests.emails.samples import (
     SESSION_ID,
     about,
     delivered,
+    facts,
     fulfillment,
     line,
     money,
@@ -66,7 +66,7 @@ class Page(HTMLParser):
 
 
 def render(name: str, sold: Order, part: About | None = None) -> RenderedEmail:
-    return renderer().render(name, sold, about(name) if part is None else part, DEFAULT_AT)
+    return renderer().render(name, sold, about(name) if part is None else part, facts(name))
 
 
 def receipt(**values: Any) -> str:
@@ -133,7 +133,7 @@ def test_names_from_outside_stay_text_in_html(name: str, language: str) -> None:
     )
     shop = Branding(name=HOSTILE, support_email=HOSTILE, postal_address=HOSTILE)
     mail = renderer(shop).render(
-        name, sold.model_copy(update={"lines": lines}), about(name), DEFAULT_AT
+        name, sold.model_copy(update={"lines": lines}), about(name), facts(name)
     )
     page = Page(mail.html)
     assert HOSTILE in page.text

@@ -165,7 +165,20 @@ class World:
     async def decide(self, session_id: str, update: str, step: str, reason: str = "") -> None:
         """Sends an operator's update."""
         decision = OperatorDecision(step=step, by="ops@example.com", reason=reason)
-        await self.workflow(session_id).execute_update(update, decision, result_type=StepView)
+
+        async def accepted() -> StepView | None:
+            try:
+                view: StepView = await self.workflow(session_id).execute_update(
+                    update, decision, result_type=StepView
+                )
+            except RPCError as error:
+                # The server's word for a signal that came just when the workflow would end.
+                if "unexpected workflow task failure" not in error.message:
+                    raise
+                return None
+            return view
+
+        await eventually(accepted)
 
     async def delete_workflow(self, session_id: str) -> None:
         """Makes Temporal forget a workflow, as it does when its retention has passed."""

@@ -47,6 +47,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reversals")),
     )
     op.create_index(op.f("ix_reversals_session_id"), "reversals", ["session_id"])
+    op.alter_column(
+        "audit",
+        "by",
+        comment="an operator, or who: see database.audit",
+        existing_comment="an operator, or `customer`",
+    )
     _refund_requests()
     _fulfillments()
     _returns()
@@ -225,6 +231,12 @@ def _fulfillments() -> None:
 
 
 def downgrade() -> None:
+    op.alter_column(
+        "audit",
+        "by",
+        comment="an operator, or `customer`",
+        existing_comment="an operator, or who: see database.audit",
+    )
     op.drop_table("returns")
     op.drop_column("shipments", "parts")
     op.drop_index("ix_fulfillments_unsettled_reversals", "fulfillments")
