@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.pages import page
 from api.services import Services, ServicesOf
+from database.access_log import Use, log_use
 from database.downloads import begin_download, give_back, read_download
 from domain.downloads import Part, RangeUnsatisfiableError, requested_part
 from domain.errors import FulfillmentError, MisconfiguredError
@@ -24,6 +25,8 @@ from domain.links import DownloadToken, LinkExpiredError, LinkInvalidError
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Downloads"])
 
+MAX_USER_AGENT = 500
+"""Characters of it that are kept."""
 _HEADERS = {
     "Cache-Control": "private, no-cache",
     "Referrer-Policy": "no-referrer",
@@ -67,6 +70,15 @@ async def download(token: str, request: Request, services: ServicesOf) -> Respon
             size=answer.size,
             is_begun=answer.is_begun,
         )
+        if may_be_sent and answer.is_begun:
+            await log_use(
+                connection,
+                named.ref,
+                Use.DOWNLOADED,
+                named.file,
+                ip=request.client.host if request.client else None,
+                user_agent=request.headers.get("user-agent", "")[:MAX_USER_AGENT],
+            )
     if not may_be_sent:
         return page(request, "download_limit", status=403)
     answer.give_back = _giving_back(services, named)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from api.orders import require_operator
 from api.services import ServicesOf
+from database.access_log import log_checks
 from database.entitlements import read_active
 from domain.entitlement_tokens import ActiveEntitlement, tag
 from domain.entitlements import CustomerKey, CustomerName, Entitlement
@@ -92,6 +93,7 @@ async def check_entitlements(
     """What a customer may use now."""
     async with services.database.transaction() as connection:
         active = await read_active(connection, customer, feature)
+        await log_checks(connection, [each.id for each in active])
     tokens = services.entitlement_tokens
     claims = tokens.claims(customer, active, datetime.now(UTC))
     caching = {"ETag": tag(claims), "Cache-Control": f"private, max-age={MAX_AGE_S}"}

@@ -29,7 +29,7 @@ _FORM_HEADERS = {
         "form-action 'none'", "form-action 'self'"
     )
 }
-_templates = Jinja2Templates(Path(__file__).parent / "templates")
+templates = Jinja2Templates(Path(__file__).parent / "templates")
 
 
 def could_be_ours(session_id: str, account: str | None, services: Services) -> bool:
@@ -52,7 +52,7 @@ def page(
 ) -> HTMLResponse:
     """Renders a template as a page that no cache keeps and no other site is told of."""
     headers = {**HEADERS, **_FORM_HEADERS} if has_form else HEADERS
-    return _templates.TemplateResponse(
+    return templates.TemplateResponse(
         request,
         f"{name}.html",
         {"refresh_s": None, **values},

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.audit import record_act
 from database.tables import (
+    access_log,
     emails,
     entitlements,
     fulfillments,
@@ -125,6 +126,9 @@ _ERASE: tuple[UpdateBase, ...] = (
     .where(messages.c.session_id == any_(_IDS), messages.c.state == MessageState.PENDING)
     .values(state=MessageState.FAILED),
     update(messages).where(messages.c.session_id == any_(_IDS)).values(data={}),
+    update(access_log)
+    .where(access_log.c.session_id == any_(_IDS))
+    .values(ip=None, user_agent=None),
     update(refund_requests).where(refund_requests.c.session_id == any_(_IDS)).values(note=""),
     update(parcels)
     .where(parcels.c.session_id == any_(_IDS))

@@ -97,6 +97,8 @@ _ROWS: dict[Export, Select[Any]] = {
         fulfillments.c.note,
         fulfillments.c.created_at,
         fulfillments.c.updated_at,
+        fulfillments.c.reversed,
+        fulfillments.c.fulfilled_at,
     )
     .join(line_items, line_items.c.session_id == orders.c.session_id)
     .join(fulfillments, SAME_LINE)

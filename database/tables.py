@@ -253,6 +253,7 @@ entitlements = Table(
     Column("revoked_at", DateTime(timezone=True)),
     Column("revoked_because", Text),
     Column("reversed_at", DateTime(timezone=True), comment="null unless a reversal has revoked it"),
+    Column("checked_at", DateTime(timezone=True), comment="as last noted in access_log"),
     _created_at(),
 )
 Index("ix_entitlements_customer_email", func.lower(entitlements.c.customer_email))
@@ -317,6 +318,25 @@ downloads = Table(
     Column("last_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
     _created_at(),
+)
+
+# When customers used what they had bought.
+access_log = Table(
+    "access_log",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("session_id", Text, nullable=False, index=True),
+    Column("line_item_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("event", Text, nullable=False, comment="see database.access_log.Use"),
+    Column("subject", Text, nullable=False, comment="a file, or a feature"),
+    Column("ip", Text, comment="of the customer, where it was one; null once it is erased"),
+    Column("user_agent", Text, comment="as ip"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(
+        ["session_id", "line_item_id", "kind"],
+        [fulfillments.c.session_id, fulfillments.c.line_item_id, fulfillments.c.kind],
+    ),
 )
 
 # What the merchant's own service was asked to fulfill, and what it answered or called back.

@@ -62,6 +62,11 @@ def upgrade() -> None:
     ):
         op.add_column(table, sa.Column("reversed_at", sa.DateTime(timezone=True), comment=comment))
     op.add_column(
+        "entitlements",
+        sa.Column("checked_at", sa.DateTime(timezone=True), comment="as last noted in access_log"),
+    )
+    _access_log()
+    op.add_column(
         "downloads",
         sa.Column("allowed_each", sa.Integer(), comment="how often for each piece that was bought"),
     )
@@ -123,6 +128,32 @@ def _refund_requests() -> None:
         ["updated_at"],
         postgresql_where=sa.text("state = 'requested'"),
     )
+
+
+def _access_log() -> None:
+    op.create_table(
+        "access_log",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("line_item_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False, comment="see database.access_log.Use"),
+        sa.Column("subject", sa.Text(), nullable=False, comment="a file, or a feature"),
+        sa.Column(
+            "ip", sa.Text(), comment="of the customer, where it was one; null once it is erased"
+        ),
+        sa.Column("user_agent", sa.Text(), comment="as ip"),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id", "line_item_id", "kind"],
+            ["fulfillments.session_id", "fulfillments.line_item_id", "fulfillments.kind"],
+            name=op.f("fk_access_log_session_id_line_item_id_kind_fulfillments"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_access_log")),
+    )
+    op.create_index(op.f("ix_access_log_session_id"), "access_log", ["session_id"])
 
 
 def _returns() -> None:
@@ -238,6 +269,8 @@ def downgrade() -> None:
         existing_comment="an operator, or who: see database.audit",
     )
     op.drop_table("returns")
+    op.drop_table("access_log")
+    op.drop_column("entitlements", "checked_at")
     op.drop_column("shipments", "parts")
     op.drop_index("ix_fulfillments_unsettled_reversals", "fulfillments")
     for name in ("reversed", "taken_back", "held", "fulfilled_at", "by_hand"):
