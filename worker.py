@@ -30,6 +30,7 @@ from activities.refunds import RefundActivities, Refunder
 from activities.reversal_intake import ReversalActivities
 from activities.reversal_mails import ReversalMailActivities
 from activities.reversals import Reverser
+from activities.service_reversals import ServiceReversalActivities
 from activities.services import ServiceActivities
 from activities.shipment_reversals import ShipmentReversalActivities
 from activities.shipments import ShipmentActivities
@@ -182,6 +183,7 @@ async def assembled_worker(
                 ShipmentReversalActivities(database, carrier, queue).reverse_shipment,
                 services.call_service,
                 services.abandon_service_call,
+                ServiceReversalActivities(database, service).reverse_service_call,
                 mails.send_receipt,
                 mails.send_payment_failed,
                 mails.send_delivery,

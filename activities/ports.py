@@ -10,7 +10,7 @@ from domain.messages import DeliveryAttempt, Message
 from domain.reconciliation import ReversalPage, SoldPage
 from domain.refunds import RefundRequest
 from domain.reversals import ReversalObject, StripeReversal
-from domain.services import ServiceAnswer, ServiceRequest
+from domain.services import ServiceAnswer, ServiceRequest, ServiceReversalRequest
 from domain.shipping import BookedShipment, Rate, ShipmentRequest
 
 
@@ -224,6 +224,14 @@ class MerchantService(Protocol):
             PermanentError: The service refuses the request.
             MisconfiguredError: There is no secret to sign with, or the service does not know it.
             TransientError: The service cannot answer now; it may have fulfilled all the same.
+        """
+
+    async def reverse(self, url: str, request: ServiceReversalRequest) -> ServiceAnswer:
+        """Tells the service how much is still paid for; raises as `fulfill` does.
+
+        Args:
+            url: Where it is.
+            request: What is to be kept; its ID is the same on each try.
         """
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from adapters.http_errors import error_for_status
 from adapters.standard_webhooks import signed_headers
 from domain.errors import MisconfiguredError, PermanentError, TransientError
-from domain.services import CallStatus, ServiceAnswer, ServiceRequest
+from domain.services import CallStatus, ServiceAnswer, ServiceRequest, ServiceReversalRequest
 
 VENDOR = "service"
 TIMEOUT_S = 30.0
@@ -40,6 +40,15 @@ class WebhookService:
 
     async def fulfill(self, url: str, request: ServiceRequest) -> ServiceAnswer:
         """See `activities.ports.MerchantService`."""
+        return await self._ask(url, request)
+
+    async def reverse(self, url: str, request: ServiceReversalRequest) -> ServiceAnswer:
+        """See `activities.ports.MerchantService`."""
+        return await self._ask(url, request)
+
+    async def _ask(
+        self, url: str, request: ServiceRequest | ServiceReversalRequest
+    ) -> ServiceAnswer:
         if not self._secrets:
             raise MisconfiguredError(
                 f"{VENDOR}_unsigned", "APP_WEBHOOK_SECRETS is missing: the kind `webhook` needs it"

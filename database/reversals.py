@@ -6,7 +6,7 @@ be taken back, or not to be delivered. Each kind then sees to it that they are, 
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -52,8 +52,10 @@ class ReversibleFulfillment(BaseModel):
     taken_back: int
     was_delivered: bool
     """Whether it was delivered before."""
+    changed_at: datetime
+    """When anything has happened to it last."""
     unchanged_for: timedelta
-    """How long nothing has happened to it."""
+    """How long ago that is."""
 
     @property
     def is_settled(self) -> bool:
@@ -385,6 +387,7 @@ async def lock_reversible(
         quantity=row.quantity,
         reversed=row.reversed,
         taken_back=row.taken_back,
+        changed_at=row.updated_at,
         unchanged_for=row.unchanged_for,
         was_delivered=row.fulfilled_at is not None,
     )

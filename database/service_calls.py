@@ -95,6 +95,7 @@ _ABANDON = (
     .where(_IS_CALL_OF, service_calls.c.status.not_in(FINAL_STATUSES))
     .values(status=CallStatus.ABANDONED)
 )
+_READ_PARAMETERS = select(fulfillments.c.parameters).where(is_fulfillment(fulfillments))
 _READ_SOLD = (
     select(
         line_items,
@@ -129,6 +130,18 @@ async def claim_call(connection: AsyncConnection, ref: FulfillmentRef) -> Servic
     if claimed is None:
         claimed = (await connection.execute(_READ, naming(ref))).one()
     return ServiceCall.model_validate(claimed, from_attributes=True)
+
+
+async def read_call(connection: AsyncConnection, ref: FulfillmentRef) -> ServiceCall | None:
+    """What the service was asked; None where it never was. Lock the fulfillment first."""
+    row = (await connection.execute(_READ, naming(ref))).one_or_none()
+    return None if row is None else ServiceCall.model_validate(row, from_attributes=True)
+
+
+async def read_parameters(connection: AsyncConnection, ref: FulfillmentRef) -> dict[str, str]:
+    """The parameters that a fulfillment was planned with."""
+    parameters: dict[str, str] = await connection.scalar(_READ_PARAMETERS, naming(ref)) or {}
+    return parameters
 
 
 async def renew_call(connection: AsyncConnection, ref: FulfillmentRef) -> ServiceCall:

@@ -90,6 +90,33 @@ class ServiceRequest(_Value):
     data: ServiceOrder
 
 
+class ServiceReversal(_Value):
+    """How much of what the service delivered is still paid for."""
+
+    fulfillment_id: str
+    """The ID under which it was asked."""
+    session_id: str
+    account: str | None
+    livemode: bool
+    line_item_id: str
+    quantity: int
+    """Pieces that were bought."""
+    quantity_kept: int
+    """Pieces that the customer is to have from now on; none: all of it is taken back."""
+    webhook_data: str | None
+    """As the catalog has it."""
+
+
+class ServiceReversalRequest(_Value):
+    """One word of a reversal, in the form that Standard Webhooks recommends."""
+
+    id: str
+    """The same on each try, and another one whenever `quantity_kept` has changed."""
+    type: Literal["fulfillment.reversed"] = "fulfillment.reversed"
+    timestamp: datetime
+    data: ServiceReversal
+
+
 class ServiceAnswer(_Value):
     """What the service says, at once or when it calls back."""
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,20 @@ import pytest
 from sqlalchemy import func, select
 
 from database.licenses import count_free, import_keys
+from database.orders import lock_order
+from database.reversals import (
+    ReversibleFulfillment,
+    aim,
+    lock_reversible,
+    read_paid,
+    save_reversals,
+)
 from database.tables import downloads, service_calls
-from domain.errors import FulfillmentError, TransientError
+from domain.errors import FulfillmentError, ReversedError, TransientError
 from domain.ids import FulfillmentRef
+from domain.money import Money
 from domain.orders import Fulfillment, FulfillmentState
+from domain.reversals import Cause, Reversal, ReversalPolicy
 from domain.services import CallStatus
 from tests.harness.example_kind import GIFT_CARD, install_example_kind
 from tests.harness.kinds import Activity, DirectStep, activities_of_worker
@@ -95,7 +106,8 @@ async def _stock_held(scene: Scene, _ref: FulfillmentRef) -> int:
 
 
 async def _asked_ids(scene: Scene, _ref: FulfillmentRef) -> int:
-    return len({asked["id"] for asked in scene.service.asked})
+    asked = [each for each in scene.service.asked if each["type"] == "fulfillment.requested"]
+    return len({each["id"] for each in asked})
 
 
 async def _service_takes_its_time(scene: Scene) -> None:
@@ -168,7 +180,7 @@ SAMPLES = {
     ),
     BY_HAND: Sample(lambda _: {"fulfillment": BY_HAND}, bad=("instructions", "x" * 501)),
     "webhook": Sample(
-        lambda scene: scene.service.metadata,
+        lambda scene: {**scene.service.metadata, "webhook_reversals": "true"},
         bad=("url", "http://example.com"),
         missing=frozenset({"webhook_url"}),
         effects=_asked_ids,
@@ -181,6 +193,7 @@ SAMPLES = {
 }
 ALL = sorted(SAMPLES)
 DELIVERED = [name for name in ALL if name != BY_HAND]
+TAKEN_BACK = [name for name, kind in sorted(KINDS.items()) if kind.reverse is not None]
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +242,33 @@ class Delivery:
         """Gives it up, as the workflow does when an operator skips it."""
         if self.kind.abandon is not None:
             await self.kind.abandon(self.ref, DirectStep(self.ref, self._activities))
+
+    async def reverse(self, pieces: int) -> DirectStep:
+        """Has so many pieces taken back, as the workflow of a refund does."""
+        refund = Reversal(
+            id=f"re_{self.ref.line_item_id}",
+            session_id=self.ref.session_id,
+            cause=Cause.REFUND,
+            status="succeeded" if pieces else "failed",
+            counts=pieces > 0,
+            amount=Money(amount_minor=1, currency="usd"),
+            lines={self.ref.line_item_id: pieces},
+            created_at=datetime.now(UTC),
+        )
+        async with self.scene.world.database.transaction() as connection:
+            await lock_order(connection, self.ref.session_id)
+            await save_reversals(connection, self.ref.session_id, [refund])
+            paid = await read_paid(connection, self.ref.session_id)
+            await aim(connection, paid, lambda _kind: ReversalPolicy(), "test")
+        step = DirectStep(self.ref, self._activities)
+        assert self.kind.reverse is not None
+        await self.kind.reverse(self.ref, step)
+        return step
+
+    async def settled(self) -> ReversibleFulfillment:
+        """How far it was taken back."""
+        async with self.scene.world.database.transaction() as connection:
+            return await lock_reversible(connection, self.ref)
 
     async def record(self) -> Fulfillment:
         """How it stands in the order."""
@@ -377,6 +417,35 @@ async def test_what_is_given_up_holds_nothing(delivery: Delivery) -> None:
     assert await delivery.held() == 0
     record = await delivery.record()
     assert (record.delivered, record.parcels) == ((), ())
+
+
+@pytest.mark.parametrize("delivery", TAKEN_BACK, indirect=True)
+async def test_what_is_refunded_is_taken_back_once_and_given_back(delivery: Delivery) -> None:
+    await delivery.deliver()
+    for pieces in (1, QUANTITY, QUANTITY, 0):
+        step = await delivery.reverse(pieces)
+        assert step.progress.waiting is None
+        now = await delivery.settled()
+        assert (now.taken_back, now.kept) == (pieces, QUANTITY - pieces)
+        if now.kept == 0:
+            assert (await delivery.record()).state is FulfillmentState.REVERSED
+            with pytest.raises(ReversedError):
+                await delivery.deliver()
+    # What could not be left as it was, is delivered again.
+    await delivery.deliver()
+    record = await delivery.record()
+    assert record.state is FulfillmentState.FULFILLED
+    assert record.delivered or record.parcels
+
+
+@pytest.mark.parametrize("delivery", TAKEN_BACK, indirect=True)
+async def test_what_is_refunded_before_it_is_delivered_holds_nothing(delivery: Delivery) -> None:
+    await delivery.reverse(QUANTITY)
+    with pytest.raises(ReversedError):
+        await delivery.deliver()
+    assert await delivery.effects() in {None, 0}
+    assert await delivery.held() == 0
+    assert (await delivery.settled()).is_settled
 
 
 @pytest.mark.parametrize("delivery", [BY_HAND], indirect=True)

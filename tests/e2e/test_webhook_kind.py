@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from database.tables import service_calls
 from domain.orders import Deliverable, Fulfillment, FulfillmentState, OrderState
+from tests.e2e.test_reversals import bought, refund, settled
 from tests.harness.service import (
     FULFILLED,
     KEY,
@@ -257,3 +258,36 @@ async def test_without_a_secret_it_is_an_alarm(world: World, service: MerchantSe
 def test_a_url_that_is_not_safe_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"^webhook_url: "):
         WEBHOOK.parse({"url": url})
+
+
+async def test_a_service_that_understands_it_is_told_of_refunds(
+    world: World, service: MerchantService
+) -> None:
+    async with world.worker():
+        metadata = {**service.metadata, "webhook_reversals": "true"}
+        session_id = await bought(world, metadata, quantity=2)
+        await refund(world, session_id, amount=1999)
+        await settled(world, session_id, [1])
+        refund_id = await refund(world, session_id)
+        await settled(world, session_id, [2])
+        await world.shop.control("POST", f"/refunds/{refund_id}/end", {"succeeded": False})
+        await settled(world, session_id, [1])
+    asked, *told = service.asked
+    assert {each["type"] for each in told} == {"fulfillment.reversed"}
+    assert {each["data"]["fulfillment_id"] for each in told} == {asked["id"]}
+    # The workflows of a refund and of its charge may both tell: under one ID.
+    said = {each["id"]: each["data"]["quantity_kept"] for each in told}
+    assert list(said.values()) == [1, 0, 1]
+
+
+async def test_what_a_service_is_not_told_of_a_person_takes_back(
+    world: World, service: MerchantService
+) -> None:
+    async with world.worker():
+        session_id = await bought(world, service.metadata)
+        refund_id = await refund(world, session_id)
+        stuck = await world.step_in(refund_id, "action_required")
+        assert str(stuck.error).startswith("service_not_told")
+        await world.decide(refund_id, "mark_fulfilled", stuck.step, "freed the seat")
+        await settled(world, session_id, [1])
+    assert len(service.asked) == 1

@@ -3,6 +3,7 @@
 fulfillment = "webhook"
 webhook_url = "https://seats.example.com/fulfill"
 webhook_data = "concert-2026"            (passed on as it is)
+webhook_reversals = "true"               (it is told of refunds; else a person is asked)
 
 docs/service.md says what is sent there, and what is answered.
 """
@@ -15,6 +16,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from pydantic import AfterValidator, Field
 
+    from activities.reversals import ReverseInput
+    from activities.service_reversals import ServiceReversalActivities
     from activities.services import AbandonServiceInput, CallServiceInput, ServiceActivities
     from domain.ids import FulfillmentRef
     from workflows import options
@@ -45,6 +48,7 @@ class WebhookParameters(Parameters):
 
     url: Annotated[str, Field(max_length=2000), AfterValidator(_check_url)]
     data: str | None = Field(default=None, max_length=5000)
+    reversals: bool = False
 
 
 async def _deliver(ref: FulfillmentRef, parameters: WebhookParameters, step: Step) -> None:
@@ -63,4 +67,12 @@ async def _abandon(ref: FulfillmentRef, step: Step) -> None:
     )
 
 
-WEBHOOK = FulfillmentKind("webhook", WebhookParameters, _deliver, _abandon)
+async def _reverse(ref: FulfillmentRef, step: Step) -> None:
+    await step.until_done(
+        ServiceReversalActivities.reverse_service_call,
+        ReverseInput(fulfillment=ref),
+        options.SERVICE,
+    )
+
+
+WEBHOOK = FulfillmentKind("webhook", WebhookParameters, _deliver, _abandon, reverse=_reverse)
