@@ -1,5 +1,7 @@
 """Reversals as their workflows see them: recorded, carried out, told."""
 
+from datetime import UTC, datetime
+
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
@@ -20,7 +22,7 @@ from database.reversals import (
 )
 from domain.ids import FulfillmentRef
 from domain.orders import OPEN_STATES, OrderState
-from domain.reversals import ReversalObject, is_final, unassigned
+from domain.reversals import ReversalObject, is_watched, unassigned
 
 
 class _Model(BaseModel):
@@ -51,8 +53,8 @@ class ReversalSnapshot(_Model):
     """The same, of what a person has delivered."""
     question: str | None = None
     """What an operator has to say, if so."""
-    is_open: bool = False
-    """Whether Stripe will say more of it."""
+    is_watched: bool = False
+    """Whether Stripe may say more of it."""
 
 
 class ResumeOrderInput(_Model):
@@ -137,7 +139,7 @@ class ReversalActivities:
             unsettled=unsettled,
             by_hand=by_hand,
             question=f"line_items_unknown: {mine.problem}" if asked and mine else None,
-            is_open=mine is not None and mine.counts and not is_final(mine),
+            is_watched=mine is not None and is_watched(mine, datetime.now(UTC)),
         )
 
     @activity.defn

@@ -10,7 +10,7 @@ from database.refunds import read_requests
 from database.reversals import aim, has_reversals, read_paid, save_reversals
 from domain.catalog import Catalog
 from domain.ids import FulfillmentRef
-from domain.reversals import recorded
+from domain.reversals import recorded, refunded_minor
 
 
 class ReverseInput(BaseModel):
@@ -53,7 +53,10 @@ class Reverser:
             await save_reversals(
                 connection,
                 session_id,
-                [recorded(each, session_id, paid.lines, asked) for each in found],
+                [
+                    recorded(each, session_id, paid.lines, asked, refunded_minor(found))
+                    for each in found
+                ],
             )
             await aim(connection, paid, self._catalog.reversal_policy, STRIPE)
 

@@ -23,7 +23,7 @@ Warning object".
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -164,9 +164,25 @@ class Reversal(_Value):
 _FINAL = frozenset({"failed", "canceled", "warning_closed", "won", "lost", "prevented"})
 
 
+_REFUND_WATCH = timedelta(days=45)
+"""A refund that has succeeded can fail for as long as the bank takes: up to 30 days."""
+_DISPUTE_WATCH = timedelta(days=180)
+"""Longer than an inquiry is open (120 days), or a chargeback is decided."""
+
+
 def is_final(reversal: Reversal) -> bool:
     """Whether Stripe will not say anything else of it, as far as one knows."""
     return reversal.status in _FINAL
+
+
+def is_watched(reversal: Reversal, now: datetime) -> bool:
+    """Whether Stripe is still to be asked about it by ourselves; an event is heeded for ever.
+
+    Source: Stripe's pages "Refund and cancel payments" and "How disputes work".
+    """
+    is_refunded = reversal.status == "succeeded"
+    watch = _REFUND_WATCH if is_refunded else _DISPUTE_WATCH
+    return reversal.counts and not is_final(reversal) and now - reversal.created_at < watch
 
 
 def supersedes(new: Reversal, old: Reversal) -> bool:
@@ -202,22 +218,24 @@ def recorded(
     session_id: str,
     lines: Sequence[PaidLine],
     asked: Mapping[str, Mapping[str, int]],
+    refunded_minor: int,
 ) -> Reversal:
     """What is recorded of what Stripe says: also which pieces it is about, if that can be told.
 
     The request that a refund was made for says so, or its metadata, or its amount; a warning or a
-    dispute is about everything, unless it is for less than that.
+    dispute is about everything, unless it is for less than what is not refunded.
 
     Args:
         found: What Stripe says.
         session_id: Of which order.
         lines: What was paid for it.
         asked: The pieces of each request of ours, by its ID.
+        refunded_minor: How much of the order is refunded, as far as refunds stand.
     """
     pieces: dict[str, int] | None = None
     problem = None
     everything = {line.id: line.quantity for line in lines}
-    total_minor = sum(line.total_minor for line in lines)
+    left_minor = sum(line.total_minor for line in lines) - refunded_minor
     if found.request_id is not None and found.request_id in asked:
         pieces = dict(asked[found.request_id])
     elif found.line_items is not None:
@@ -226,7 +244,7 @@ def recorded(
         except ValueError as error:
             problem = f"its metadata {LINE_ITEMS_KEY}: {error}"
     elif found.amount is None or (
-        found.cause is not Cause.REFUND and found.amount.amount_minor >= total_minor
+        found.cause is not Cause.REFUND and found.amount.amount_minor >= left_minor
     ):
         pieces = everything
     else:
@@ -238,6 +256,15 @@ def recorded(
         session_id=session_id,
         lines=pieces,
         problem=problem,
+    )
+
+
+def refunded_minor(found: Iterable[StripeReversal]) -> int:
+    """How much is refunded, as far as refunds stand."""
+    return sum(
+        each.amount.amount_minor
+        for each in found
+        if each.counts and each.cause is Cause.REFUND and each.amount is not None
     )
 
 

@@ -125,6 +125,7 @@ class Control:
             charge,
             reason=body.get("reason", "fraudulent"),
             inquiry=body.get("inquiry", False),
+            amount_minor=body.get("amount"),
         )
         return {"dispute": render(account, dispute)}
 

@@ -108,6 +108,7 @@ def alarm_delay(tries: int) -> timedelta:
 
 _FIRST_POLL = timedelta(hours=1)
 _LONGEST_POLL = timedelta(days=1)
+_LONGEST_WATCH = timedelta(days=8)
 DEFAULT_PAYMENT_PATIENCE = timedelta(days=90)
 PAYMENT_PATIENCE = {
     # Debits: Stripe's time until success is known, doubled for holidays and late returns.
@@ -140,3 +141,8 @@ def payment_patience(payment_method_type: str | None) -> timedelta:
 def poll_delay(polls: int) -> timedelta:
     """How long to wait for news before it is looked for once more."""
     return min(_FIRST_POLL * (1 << min(polls, 10)), _LONGEST_POLL)
+
+
+def watch_delay(polls: int) -> timedelta:
+    """How long to wait until a reversal is looked at that no event tells of: ten times or so."""
+    return min(_FIRST_POLL * (1 << min(polls, 10)), _LONGEST_WATCH)

@@ -82,8 +82,8 @@ class ReverseCheckout:
                 continue
             if snapshot.question is not None:
                 await self._ask(snapshot.question)
-            elif snapshot.is_open:
-                await record.wait_until(self._has_new_event, options.poll_delay(polls))
+            elif snapshot.is_watched:
+                await record.wait_until(self._has_new_event, options.watch_delay(polls))
                 polls += 1
             else:
                 return ReversalResult(id=request.id, session_id=snapshot.session_id)

@@ -13,6 +13,7 @@ from ..checkout.completion import find_intent
 from ..deliveries import Mode
 from ..emulator import Emulator
 from ..ids import now
+from ..payments.disputes import charged_back
 from ..resources.event_destinations import KIND
 from ..resources.webhook_endpoints import active_secrets
 from ..store import StripeObject
@@ -90,7 +91,11 @@ class DashboardPages:
             "failed": session["status"] == "complete"
             and intent is not None
             and intent["status"] == "requires_payment_method",
-            "refundable": paid and charge is not None and not charge["refunded"],
+            "sold": session["_line_items"],
+            "refundable": paid
+            and charge is not None
+            and not charge["refunded"]
+            and not charged_back(account, charge),
             "disputable": paid and charge is not None and not charge["disputed"],
             "refunded": (charge or {}).get("amount_refunded", 0),
             "disputes": [

@@ -3,7 +3,7 @@
 from typing import Final
 
 from ..emulator import Emulator
-from ..errors import StripeError
+from ..errors import StripeError, invalid
 from ..ids import new_id, now
 from ..store import Account, StripeObject
 from .charges import add_balance_transaction
@@ -23,19 +23,32 @@ _EVIDENCE_FIELDS: Final = (
 
 
 def open_dispute(
-    emulator: Emulator, account: Account, charge: StripeObject, *, reason: str, inquiry: bool
+    emulator: Emulator,
+    account: Account,
+    charge: StripeObject,
+    *,
+    reason: str,
+    inquiry: bool,
+    amount_minor: int | None = None,
 ) -> StripeObject:
     """The customer's bank takes the money back, or, for an inquiry, only asks.
 
+    It is about an amount in minor units, or all that is not refunded.
+
     Raises:
-        StripeError: If the charge was not paid or is disputed already.
+        StripeError: If the charge was not paid or is disputed already, or the amount is more
+            than is left.
     """
     if not charge["paid"] or charge["disputed"]:
         raise StripeError("Only a paid charge without a dispute can be disputed.")
+    left = charge["amount"] - charge["amount_refunded"]
+    amount = left if amount_minor is None else amount_minor
+    if not 1 <= amount <= left:
+        raise invalid(f"Invalid amount: must be between 1 and {left}", "amount")
     dispute: StripeObject = {
         "id": new_id("du"),
         "object": "dispute",
-        "amount": charge["amount"],
+        "amount": amount,
         "balance_transactions": [],
         "charge": charge["id"],
         "created": now(),
@@ -111,6 +124,16 @@ def _require_undecided(dispute: StripeObject) -> None:
         raise StripeError("This dispute is already closed.")
 
 
+def charged_back(account: Account, charge: StripeObject) -> bool:
+    """Whether a charge's money is away by a dispute: opened or lost, and not an inquiry."""
+    return any(
+        dispute["charge"] == charge["id"]
+        and dispute["status"] != "won"
+        and not dispute["status"].startswith("warning_")
+        for dispute in account.newest_first("dispute")
+    )
+
+
 def close_dispute(
     emulator: Emulator, account: Account, dispute: StripeObject, *, won: bool
 ) -> StripeObject:
@@ -124,6 +147,7 @@ def close_dispute(
         dispute["status"] = "warning_closed"
     else:
         dispute["status"] = "won" if won else "lost"
+        dispute["is_charge_refundable"] = won
     emulator.emit(account, "charge.dispute.closed", dispute)
     if dispute["status"] == "won":
         _book(account, dispute, dispute["amount"])

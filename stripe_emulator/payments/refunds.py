@@ -7,6 +7,7 @@ from ..errors import StripeError, invalid
 from ..ids import new_id, now
 from ..store import Account, StripeObject
 from .charges import add_balance_transaction
+from .disputes import charged_back
 from .fraud_warnings import end_warnings
 from .methods import behavior
 
@@ -29,14 +30,19 @@ def refund_charge(
     back); without it, the test card decides.
 
     Raises:
-        StripeError: If the charge was not paid, is refunded, or the amount is more than is
-            left.
+        StripeError: If the charge was not paid, is refunded or charged back, or the amount is
+            more than is left.
     """
     if not charge["paid"]:
         raise invalid(f"Charge {charge['id']} has not been paid and cannot be refunded.", "charge")
     if charge["refunded"]:
         raise StripeError(
             f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
+        )
+    if charged_back(account, charge):
+        raise StripeError(
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.",
+            code="charge_disputed",
         )
     left = charge["amount"] - charge["amount_refunded"]
     amount = left if amount_minor is None else amount_minor

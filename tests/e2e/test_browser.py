@@ -9,6 +9,7 @@ from playwright.async_api import FrameLocator, Page, expect
 
 from local.stack import Stack
 from tests.harness.browser import chromium, needs_browser
+from tests.harness.world import eventually
 
 pytestmark = needs_browser
 
@@ -166,3 +167,52 @@ async def test_who_bought_what_has_sold_out_chooses_the_money_back(
     await page.screenshot(path=tmp_path / "answered.png", full_page=True)
     await page.goto(landing_page)
     await expect(page.get_by_text("we are on it")).to_be_visible()
+
+
+async def _on_dashboard(page: Page, stack: Stack, session_id: str, button: str) -> None:
+    """Clicks a button of a session in the dashboard, and waits until it has had its effect."""
+    await page.goto(f"{stack.urls['Shop']}/dashboard")
+    row = page.get_by_role("row").filter(has_text=session_id[-6:])
+    async with page.expect_navigation():
+        await row.get_by_role("button", name=button, exact=True).click()
+
+
+async def test_a_dispute_and_a_refund_in_the_dashboard_take_back_and_give_back(
+    stack: Stack, page: Page, tmp_path: Path
+) -> None:
+    session_id = await _buy(page, stack, "Online course")
+    landing = page.url
+    access = page.get_by_role("link", name="https://example.com/course")
+    await expect(access).to_be_visible()
+
+    async def shows(heading: str, *, has_access: bool, name: str) -> None:
+        async def is_shown() -> bool | None:
+            await page.goto(landing)
+            return await page.get_by_role("heading").first.inner_text() == heading or None
+
+        await eventually(is_shown)
+        await expect(access).to_have_count(1 if has_access else 0)
+        await page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+
+    await _on_dashboard(page, stack, session_id, "dispute")
+    await shows("This order was canceled", has_access=False, name="disputed")
+    mail = await _read_mail(page, stack, "Your bank disputes your payment to us")
+    await expect(mail.get_by_text("Online course")).to_be_visible()
+    await page.screenshot(path=tmp_path / "disputed-mail.png", full_page=True)
+
+    await _on_dashboard(page, stack, session_id, "dispute won")
+    await shows("Thank you for your order", has_access=True, name="won")
+    mail = await _read_mail(page, stack, "Your order is yours again")
+    await expect(mail.get_by_text("everything that you bought is yours again")).to_be_visible()
+
+    await _on_dashboard(page, stack, session_id, "refund")
+    await page.screenshot(path=tmp_path / "dashboard.png", full_page=True)
+    await shows("This order was canceled", has_access=False, name="refunded")
+    mail = await _read_mail(page, stack, "Your refund:")
+    await expect(mail.get_by_text("Links and keys of it do not work any more")).to_be_visible()
+    await page.screenshot(path=tmp_path / "refunded-mail.png", full_page=True)
+
+    await page.goto(stack.urls["Temporal"])
+    await page.get_by_role("link", name=re.compile("^re_")).first.click()
+    await expect(page.get_by_text("tell_of_reversal").first).to_be_visible()
+    await page.screenshot(path=tmp_path / "workflow.png", full_page=True)

@@ -201,6 +201,33 @@ async def test_the_dashboard_settles_refunds_and_resends(
     await expect(page.get_by_text("200 after").first).to_be_visible()
 
 
+async def test_the_dashboard_refunds_and_disputes_a_part_and_warns_of_fraud(
+    page: Page, base_url: str, shop: Shop, control: Control, client: stripe.StripeClient
+) -> None:
+    session = shop.session()
+    await control.post(f"/sessions/{session.id}/pay")
+    await page.goto(f"{base_url}/dashboard")
+    await page.get_by_role("button", name="warn of fraud").click()
+    await expect(page.get_by_text("radar.early_fraud_warning.created")).to_be_visible()
+    await page.get_by_text("refund a part").click()
+    item = client.v1.checkout.sessions.line_items.list(session.id).data[0]
+    await expect(page.get_by_text(item.id)).to_be_visible()
+    await page.get_by_role("textbox", name="Amount").first.fill("500")
+    await page.get_by_label("Metadata line_items").fill(f"{item.id}=1")
+    await page.get_by_role("button", name="refund this").click()
+    await expect(page.get_by_text("refunded $5.00")).to_be_visible()
+    await page.get_by_text("dispute a part").click()
+    await page.get_by_role("textbox", name="Amount").last.fill("400")
+    await page.get_by_role("button", name="dispute this").click()
+    await expect(page.get_by_text("dispute needs_response")).to_be_visible()
+    [refund] = client.v1.refunds.list().data
+    assert refund.amount == 500
+    assert refund.metadata is not None
+    assert refund.metadata["line_items"] == f"{item.id}=1"
+    [dispute] = client.v1.disputes.list().data
+    assert dispute.amount == 400
+
+
 async def test_an_expired_page_says_so(page: Page, shop: Shop, client: stripe.StripeClient) -> None:
     session = shop.session()
     client.v1.checkout.sessions.expire(session.id)

@@ -194,3 +194,36 @@ async def test_a_payment_link_over_a_retired_price_says_so(
     visit = await control.http.get(link.url)
     assert visit.status_code == 400
     assert "The price specified is inactive" in visit.text
+
+
+async def test_what_is_charged_back_cannot_be_refunded(
+    client: stripe.StripeClient, shop: Shop, control: Control
+) -> None:
+    session = shop.session()
+    await control.post(f"/sessions/{session.id}/pay")
+    paid = client.v1.checkout.sessions.retrieve(session.id)
+    intent = str(paid.payment_intent)
+    client.v1.refunds.create({"payment_intent": intent, "amount": 500})
+    left = int(paid.amount_total or 0) - 500
+    too_much = await control.http.post(
+        f"/_emulator/sessions/{session.id}/dispute", json={"amount": left + 1}
+    )
+    assert too_much.status_code == 400
+    opened = await control.post(f"/sessions/{session.id}/dispute", amount=300)
+    dispute = client.v1.disputes.retrieve(opened["dispute"]["id"])
+    assert (dispute.amount, dispute.is_charge_refundable) == (300, False)
+    with pytest.raises(stripe.InvalidRequestError, match="has been charged back") as refusal:
+        client.v1.refunds.create({"payment_intent": intent})
+    assert refusal.value.code == "charge_disputed"
+    await control.post(f"/disputes/{dispute.id}/close", won=True)
+    assert client.v1.refunds.create({"payment_intent": intent}).amount == left
+
+
+async def test_what_is_only_inquired_about_can_be_refunded(
+    client: stripe.StripeClient, shop: Shop, control: Control
+) -> None:
+    session = shop.session()
+    await control.post(f"/sessions/{session.id}/pay")
+    opened = await control.post(f"/sessions/{session.id}/dispute", inquiry=True)
+    intent = opened["dispute"]["payment_intent"]
+    assert client.v1.refunds.create({"payment_intent": intent}).status == "succeeded"

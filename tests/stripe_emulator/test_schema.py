@@ -182,6 +182,22 @@ async def test_refunds_and_disputes_fit(shop: Shop, base_url: str, control: Cont
     }  # fmt: skip
 
 
+async def test_fraud_warnings_fit_and_end_with_the_refund(
+    client: stripe.StripeClient, shop: Shop, base_url: str, control: Control
+) -> None:
+    session = shop.session()
+    await control.post(f"/sessions/{session.id}/pay", number="4000000000005423")
+    paid = client.v1.checkout.sessions.retrieve(session.id)
+    warnings = client.v1.radar.early_fraud_warnings
+    [warning] = warnings.list({"payment_intent": str(paid.payment_intent)}).data
+    assert warnings.list({"charge": str(warning.charge)}).data == [warning]
+    assert warnings.retrieve(warning.id).actionable
+    await control.post(f"/sessions/{session.id}/refund")
+    assert not warnings.retrieve(warning.id).actionable
+    types = check_all(base_url, "radar/early_fraud_warnings")
+    assert types >= {"radar.early_fraud_warning.created", "radar.early_fraud_warning.updated"}
+
+
 async def test_subscriptions_and_setups_fit(
     client: stripe.StripeClient, shop: Shop, base_url: str, control: Control
 ) -> None:

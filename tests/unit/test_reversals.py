@@ -1,6 +1,6 @@
 """What money that goes back means, row by row."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,6 +14,7 @@ from domain.reversals import (
     StripeReversal,
     Target,
     guess_lines,
+    is_watched,
     read_lines,
     recorded,
     supersedes,
@@ -168,7 +169,7 @@ def test_metadata_that_cannot_be_followed_is_not_guessed_at(text: str, problem: 
         line_items=text,
         created_at=AT,
     )
-    kept = recorded(told, "cs_test_1", [LINE, OTHER], {})
+    kept = recorded(told, "cs_test_1", [LINE, OTHER], {}, 0)
     assert kept.lines is None
     assert problem in (kept.problem or "")
 
@@ -213,3 +214,22 @@ def test_a_price_that_does_not_divide_is_rounded_either_way(amount: int) -> None
 def test_what_was_said_earlier_replaces_nothing(new: str, old: str, *, replaces: bool) -> None:
     known = reversal(Cause.REFUND, status=old)
     assert supersedes(reversal(Cause.REFUND, status=new), known) is replaces
+
+
+@pytest.mark.parametrize(
+    ("cause", "status", "days", "watched"),
+    [
+        (Cause.REFUND, "pending", 100, True),
+        (Cause.REFUND, "succeeded", 44, True),
+        (Cause.REFUND, "succeeded", 46, False),
+        (Cause.REFUND, "failed", 0, False),
+        (Cause.DISPUTE_OPENED, "under_review", 179, True),
+        (Cause.DISPUTE_OPENED, "under_review", 181, False),
+        (Cause.DISPUTE_LOST, "lost", 0, False),
+    ],
+)
+def test_stripe_is_asked_for_as_long_as_it_may_say_more(
+    cause: Cause, status: str, days: int, *, watched: bool
+) -> None:
+    known = reversal(cause, status=status, counts=status != "failed")
+    assert is_watched(known, AT + timedelta(days=days)) is watched
