@@ -155,6 +155,79 @@ async def _email_sent_again(world: World) -> str:
     return workflow_id
 
 
+async def _undone_refund(world: World) -> str:
+    session_id = await world.shop.buy(MANUAL, ACCESS)
+    await world.step_in(session_id, "awaiting_operator")
+    refund = (await world.shop.control("POST", f"/sessions/{session_id}/refund"))["refund"]
+    await world.result(session_id)
+    await world.shop.control("POST", f"/refunds/{refund['id']}/end", {"succeeded": False})
+    parked = await eventually(lambda: _parked(world, session_id))
+    await world.decide(session_id, "mark_fulfilled", parked)
+    await world.result(session_id)
+    return session_id
+
+
+async def _parked(world: World, session_id: str) -> str | None:
+    steps = (await world.steps(session_id)).values()
+    return next((each.step for each in steps if each.state == "awaiting_operator"), None)
+
+
+async def _ended(world: World, workflow_id: str) -> str:
+    await world.client.get_workflow_handle(workflow_id).result()
+    return workflow_id
+
+
+async def _failed_refund(world: World) -> str:
+    session_id = await _mixed_order(world)
+    refund = (await world.shop.control("POST", f"/sessions/{session_id}/refund"))["refund"]
+
+    async def told() -> bool | None:
+        return len(await world.mails()) == 2 or None
+
+    await eventually(told)
+    await world.shop.control("POST", f"/refunds/{refund['id']}/end", {"succeeded": False})
+    return await _ended(world, refund["id"])
+
+
+async def _won_dispute(world: World) -> str:
+    session_id = await world.shop.buy(MANUAL)
+    parked = await world.step_in(session_id, "awaiting_operator")
+    await world.decide(session_id, "mark_fulfilled", parked.step)
+    await world.result(session_id)
+    dispute = (await world.shop.control("POST", f"/sessions/{session_id}/dispute"))["dispute"]
+    await world.shop.control("POST", f"/disputes/{dispute['id']}/close", {"won": True})
+    return await _ended(world, dispute["id"])
+
+
+async def _taken_back_by_hand(world: World) -> str:
+    session_id = await world.shop.buy(MANUAL)
+    parked = await world.step_in(session_id, "awaiting_operator")
+    await world.decide(session_id, "mark_fulfilled", parked.step)
+    await world.result(session_id)
+    dispute = (await world.shop.control("POST", f"/sessions/{session_id}/dispute"))["dispute"]
+    await world.shop.control("POST", f"/disputes/{dispute['id']}/close", {"won": False})
+    asked = await world.step_in(dispute["id"], "awaiting_operator")
+    await world.decide(dispute["id"], "mark_fulfilled", asked.step, "picked up")
+    return await _ended(world, dispute["id"])
+
+
+async def _refund_asked_for(world: World) -> str:
+    session_id = await _mixed_order(world)
+    await world.shop.control(
+        "POST", "/faults", {"path": "/v1/refunds", "method": "POST", "status": 400, "count": 1}
+    )
+    answer = await world.api.post(
+        f"/orders/{session_id}/refunds",
+        headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"},
+        json={"by": "ops@example.com"},
+    )
+    answer.raise_for_status()
+    workflow_id = f"refund:{answer.json()['id']}"
+    stuck = await world.step_in(workflow_id, "action_required")
+    await world.decide(workflow_id, "retry", stuck.step)
+    return await _ended(world, workflow_id)
+
+
 PATHS: tuple[Callable[[World], Awaitable[str]], ...] = (
     _mixed_order,
     _delayed_payment,
@@ -168,6 +241,11 @@ PATHS: tuple[Callable[[World], Awaitable[str]], ...] = (
     _partial_success,
     _parcel_news,
     _email_sent_again,
+    _undone_refund,
+    _failed_refund,
+    _won_dispute,
+    _taken_back_by_hand,
+    _refund_asked_for,
 )
 
 

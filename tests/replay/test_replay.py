@@ -12,6 +12,8 @@ from temporalio.workflow import NondeterminismError
 from workflows.fulfill_checkout import FulfillCheckout
 from workflows.parcel_news import MailParcelNews
 from workflows.reconcile import ReconcileCheckouts
+from workflows.refund_order import RefundOrder
+from workflows.reverse_checkout import ReverseCheckout
 from workflows.send_email import SendEmail
 
 HISTORIES = {
@@ -22,7 +24,14 @@ HISTORIES = {
 
 async def _replay(history: str) -> None:
     replayer = Replayer(
-        workflows=[FulfillCheckout, ReconcileCheckouts, MailParcelNews, SendEmail],
+        workflows=[
+            FulfillCheckout,
+            ReconcileCheckouts,
+            MailParcelNews,
+            SendEmail,
+            ReverseCheckout,
+            RefundOrder,
+        ],
         data_converter=pydantic_data_converter,
     )
     workflow_id = json.loads(history)["events"][0]["workflowExecutionStartedEventAttributes"][
