@@ -50,8 +50,8 @@ $(STRIPE_CLI_INSTALLED):
 test: $(STAMP) ## run all tests
 	$(RUN) -m pytest -n 2 --dist loadfile
 
-explore: $(STAMP) ## draw other interleavings of events and failures than `make test`, for long
-	$(RUN) -m pytest tests/e2e/test_any_interleaving.py --timeout 0 --hypothesis-profile=explore
+explore: $(STAMP) ## draw other interleavings, failures and reversals than `make test`, for long
+	$(RUN) -m pytest tests/e2e/test_any_interleaving.py tests/e2e/test_any_reversals.py --timeout 0 --hypothesis-profile=explore
 
 lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(RUN) -m ruff check .

@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from database.tables import (
+    access_log,
     audit,
     emails,
     fulfillments,
@@ -21,6 +22,7 @@ from database.tables import (
     metadata,
     orders,
     parcels,
+    refund_requests,
     service_calls,
     shipments,
     stock_movements,
@@ -189,6 +191,17 @@ async def leave_traces(world: World, session_id: str, customer: Customer) -> Non
                 session_id=session_id,
                 data={"email": customer.email},
                 state="pending",
+            ),
+            insert(access_log).values(
+                **of_item, event="downloaded", subject="a", ip=f"ip-{mark}", user_agent=mark
+            ),
+            insert(refund_requests).values(
+                id=f"rfr_{uuid4().hex}",
+                session_id=session_id,
+                state="made",
+                lines={},
+                by="ops",
+                note=f"Ada {mark} has called",
             ),
             insert(license_keys)
             .values(key=key, shown=key, pool="app", **of_item, position=1)

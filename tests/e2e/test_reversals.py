@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
+from temporalio.service import RPCError
 
 from database.tables import (
     audit,
@@ -21,7 +22,7 @@ from database.tables import (
 from domain.orders import FulfillmentState, OrderState
 from domain.reconciliation import Action
 from tests.harness.shop import MANUAL, shipment
-from tests.harness.world import OPERATOR_TOKEN, World, eventually
+from tests.harness.world import APP_TOKEN, OPERATOR_TOKEN, World, eventually
 
 BEARER = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
 
@@ -456,3 +457,48 @@ async def test_a_parcel_of_which_only_the_carrier_knows_is_canceled_too(working:
     [parcel] = await working.parcels(session_id)
     assert parcel["canceled"] is True
     assert await working.stock(sku) == 10
+
+
+async def test_access_stays_while_another_paid_order_grants_it(working: World) -> None:
+    product = {**course(), "access_renewal": "add"}
+    first = await bought(working, product)
+    second = await bought(working, product)
+
+    async def seats() -> int:
+        asked = {"email": "jo@example.com", "feature": product["access_feature"]}
+        bearer = {"Authorization": f"Bearer {APP_TOKEN}"}
+        answer = await working.api.get("/entitlements", params=asked, headers=bearer)
+        return sum(each["quantity"] for each in answer.json()["entitlements"])
+
+    assert await seats() == 4
+    await refund(working, first)
+    await settled(working, first, [1])
+    assert await seats() == 2
+    await refund(working, second)
+    await settled(working, second, [1])
+    assert await seats() == 0
+
+
+async def test_a_sweep_takes_up_what_was_not_taken_back(world: World) -> None:
+    async with world.worker():
+        session_id = await bought(world, course())
+        await world.sweep()
+    refund_id = await refund(world, session_id)
+
+    async def begun() -> bool | None:
+        try:
+            await world.workflow(refund_id).terminate("lost")
+        except RPCError:
+            return None
+        return True
+
+    async with world.worker():
+        await settled(world, session_id, [1])
+        # As if its workflow had died before it was taken back.
+        await eventually(begun)
+        await world.execute(
+            "UPDATE fulfillments SET taken_back = 0, updated_at = now() - interval '1 hour' "  # noqa: S608 - our own ID
+            f"WHERE session_id = '{session_id}'"
+        )
+        await world.sweep()
+        await settled(world, session_id, [1])

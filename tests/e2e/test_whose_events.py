@@ -20,7 +20,7 @@ from domain.orders import FulfillmentState, OrderState
 from local.ports import free_port
 from tests.harness.serving import serving
 from tests.harness.shop import ACCESS, CUSTOMER_ADDRESS, shipment
-from tests.harness.world import WEBHOOK_SECRET, World, eventually
+from tests.harness.world import OPERATOR_TOKEN, WEBHOOK_SECRET, World, eventually
 from workflows.contract import FulfillCheckoutInput
 
 CONNECTED = "acct_1ConnectedShop"
@@ -189,6 +189,35 @@ async def test_a_direct_charge_on_a_connected_account_is_fulfilled_once(
         assert (await _input(world, session_id)).account == CONNECTED
     assert (await world.order(session_id)).account == CONNECTED
     await _assert_delivered_once(world, session_id, sku)
+
+
+@pytest.mark.parametrize("thin", [False, True])
+@pytest.mark.parametrize("recurring", [False, True])
+async def test_what_a_connected_account_refunds_is_taken_back(
+    world: World, *, thin: bool, recurring: bool
+) -> None:
+    async with _platform(world, CONNECTED, thin=thin) as platform:
+        session_id = await _sell_connected(world, recurring=recurring)
+        await world.shop.pay(session_id)
+        assert (await platform.result(session_id)).state is OrderState.FULFILLED
+        refund = (await world.shop.control("POST", f"/sessions/{session_id}/refund"))["refund"]
+
+        async def in_state(state: OrderState) -> bool | None:
+            return (await world.order(session_id)).state is state or None
+
+        await eventually(lambda: in_state(OrderState.REVERSED))
+        await world.shop.control("POST", f"/refunds/{refund['id']}/end", {"succeeded": False})
+        await eventually(lambda: in_state(OrderState.FULFILLED))
+        # And one that an operator asks for is made on that account.
+        answer = await platform.api.post(
+            f"/orders/{session_id}/refunds",
+            json={"by": "ops"},
+            headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"},
+        )
+        assert answer.status_code == 202, answer.text
+        await eventually(lambda: in_state(OrderState.REVERSED))
+    refunds = await world.shop.stripe.v1.refunds.list_async(options=ON_CONNECTED)
+    assert [each.status for each in refunds.data] == ["succeeded", "failed"]
 
 
 async def test_all_that_stripe_is_asked_about_a_connected_account_names_it(world: World) -> None:
