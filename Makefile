@@ -46,9 +46,9 @@ $(STRIPE_CLI_INSTALLED):
 	@echo "Installing Stripe's CLI into $(STRIPE_CLI_FOLDER)"
 	@npm install --silent --no-audit --no-fund --prefix $(STRIPE_CLI_FOLDER) @stripe/cli@$(STRIPE_CLI_VERSION)
 
-# Two at a time, each with servers of its own: most of a test is waiting.
+# Three at a time, each with servers of its own: half of a test is waiting.
 test: $(STAMP) ## run all tests
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 3 --dist loadfile
 
 explore: $(STAMP) ## draw other interleavings, failures and reversals than `make test`, for long
 	$(RUN) -m pytest tests/e2e/test_any_interleaving.py tests/e2e/test_any_reversals.py --timeout 0 --hypothesis-profile=explore

@@ -168,7 +168,7 @@ async def assembled_worker(
                 ReversalMailActivities(
                     database, MailQueue(outbox, settings.public_url)
                 ).tell_of_reversal,
-                refunds.read_refund,
+                refunds.find_refunded_order,
                 refunds.make_refund,
                 refunds.give_up_refund,
                 access.grant_access,

@@ -144,7 +144,7 @@ class Refunder:
         refunded = refunded_pieces(await read_reversals(connection, ref.session_id), requests)
         [line] = [line for line in paid.lines if line.id == ref.line_item_id]
         left = line.quantity - refunded.get(line.id, 0)
-        if left <= 0 or line.total_minor == 0:
+        if left <= 0 or price_of({line.id: left}, paid.lines, refunded) == 0:
             return None
         why = f"{ref.step} cannot be delivered: {error.partition(':')[0]}"
         return await self.ask(connection, paid, by=POLICY, note=why, lines={line.id: left})
@@ -173,12 +173,15 @@ class RefundActivities:
         self._fulfillments = fulfillments
 
     @activity.defn
-    async def read_refund(self, request: RefundInput) -> RefundRequest:
-        """What was asked for.
+    async def find_refunded_order(self, request: RefundInput) -> str:
+        """The session whose money is to go back.
 
         Raises:
-            PermanentError: Nothing was.
+            PermanentError: Nobody has asked for it.
         """
+        return (await self._read(request)).session_id
+
+    async def _read(self, request: RefundInput) -> RefundRequest:
         async with self._database.transaction() as connection:
             found = await read_request(connection, request.request_id)
         if found is None:
@@ -193,7 +196,7 @@ class RefundActivities:
             PermanentError: Stripe refuses it, or nothing was paid.
             TransientError: Stripe cannot answer now, or Temporal.
         """
-        wanted = await self.read_refund(request)
+        wanted = await self._read(request)
         async with self._database.transaction() as connection:
             paid = await read_paid(connection, wanted.session_id)
         refund_id = wanted.refund_id
@@ -230,7 +233,7 @@ class RefundActivities:
     @activity.defn
     async def give_up_refund(self, request: GiveUpRefundInput) -> None:
         """Records that a refund is not made after all."""
-        wanted = await self.read_refund(request)
+        wanted = await self._read(request)
         async with self._database.transaction() as connection:
             await lock_order(connection, wanted.session_id)
             if await mark_request(connection, wanted.id, RefundState.GIVEN_UP):

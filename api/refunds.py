@@ -85,9 +85,9 @@ async def refund_order(
         request_id = _request_id(session_id, idempotency_key)
         made = await read_request(connection, request_id) if request_id else None
         if made is None:
-            if state in _UNPAID:
-                raise HTTPException(409, f"this order is {state}: nothing was paid")
             paid = await read_paid(connection, session_id)
+            if state in _UNPAID or paid.total_minor == 0:
+                raise HTTPException(409, f"this order is {state}: nothing was paid")
             try:
                 made = await services.refunder.ask(
                     connection, paid, request_id=request_id, **dict(asked)

@@ -1,5 +1,6 @@
 """Fixtures over the real parts: PostgreSQL and Temporal once per run, the rest once per test."""
 
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import stripe
 from hypothesis import settings
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
@@ -23,6 +25,20 @@ from workflows.client import connect
 
 settings.register_profile("explore")
 """`make explore`: what Hypothesis draws is new each time, and much more."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_certificates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All that tests call is plain HTTP on this machine, by a dozen clients for each test.
+
+    Each of them loads all authorities of the world, which took a third of a test's own time.
+    """
+    bundle = Path(stripe.ca_bundle_path).read_text()
+    end = "-----END CERTIFICATE-----\n"
+    one = tmp_path_factory.mktemp("certificates") / "one.pem"
+    one.write_text(bundle.partition(end)[0] + end)
+    os.environ["SSL_CERT_FILE"] = str(one)
+    stripe.ca_bundle_path = str(one)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ class StepOptions:
     give_up_after: timedelta
     """When a step that keeps failing becomes action required."""
     local_timeout: timedelta
-    """The most that the first, local try may take."""
+    """The most that the first, local try may take; zero: there is none."""
 
 
 RETRY = RetryPolicy(
@@ -37,6 +37,12 @@ STRIPE = StepOptions(
     timeout=timedelta(seconds=60),
     give_up_after=timedelta(days=3),
     local_timeout=timedelta(seconds=5),
+)
+REVERSAL = StepOptions(
+    timeout=timedelta(seconds=60),
+    give_up_after=timedelta(days=3),
+    # It asks Stripe half a dozen times, and nobody waits for it.
+    local_timeout=timedelta(0),
 )
 DATABASE = StepOptions(
     timeout=timedelta(seconds=30),

@@ -37,11 +37,8 @@ class RefundOrder:
     async def run(self, request: RefundOrderRequest) -> None:  # noqa: ARG002 - read by __init__
         """Runs until it is made, or an operator has given it up."""
         # A request that is nobody's is a defect, and stays where Temporal shows it.
-        read = self._steps.add("read", None, frozenset({Verdict.RETRY}))
-        wanted = await self._steps.complete(read, self._read)
-        if wanted is None:
-            return
-        self._steps.session_id = wanted
+        find = self._steps.add("find_order", None, frozenset({Verdict.RETRY}))
+        self._steps.session_id = await self._steps.complete(find, self._find)
         step = self._steps.add("refund", None, frozenset({Verdict.RETRY, Verdict.SKIP}))
         await self._steps.settle(step, self._make, self._give_up)
 
@@ -68,12 +65,13 @@ class RefundOrder:
     def _check_skip(self, decision: OperatorDecision) -> None:
         self._steps.check(Verdict.SKIP, decision)
 
-    async def _read(self, step: Step) -> str:
-        wanted = await step.execute(RefundActivities.read_refund, self._request, options.DATABASE)
-        return wanted.session_id
+    async def _find(self, step: Step) -> str:
+        return await step.execute(
+            RefundActivities.find_refunded_order, self._request, options.DATABASE
+        )
 
     async def _make(self, step: Step) -> None:
-        await step.execute(RefundActivities.make_refund, self._request, options.STRIPE)
+        await step.execute(RefundActivities.make_refund, self._request, options.REVERSAL)
 
     async def _give_up(self, step: Step) -> None:
         given_up = GiveUpRefundInput(

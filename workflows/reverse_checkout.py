@@ -131,7 +131,9 @@ class ReverseCheckout:
 
     async def _record(self, step: Step) -> ReversalSnapshot:
         self._events_seen = self._events
-        return await step.execute(ReversalActivities.record_reversal, self._request, options.STRIPE)
+        return await step.execute(
+            ReversalActivities.record_reversal, self._request, options.REVERSAL
+        )
 
     async def _resume_order(self, session_id: str) -> None:
         request = ResumeOrderInput(

@@ -141,27 +141,29 @@ class Step:
         request: Request,
         how: options.StepOptions,
     ) -> Answer:
-        """Runs an activity: locally first, then as a regular one with all its retries.
+        """Runs an activity: locally first, if it may, then as a regular one with all its retries.
 
         Raises:
             StepParkedError: It failed for good, or for longer than its options allow.
             StepReversedError: The money went back.
         """
-        try:
-            return await workflow.execute_local_activity_method(
-                activity,
-                request,
-                start_to_close_timeout=how.local_timeout,
-                retry_policy=RetryPolicy(maximum_attempts=1),
-                summary=self.name,
-            )
-        except FailureError as error:
-            cause = _cause(error)
-            if isinstance(cause, ApplicationError) and cause.non_retryable:
-                raise _refused(cause) from error
-            self.enter(StepState.RETRYING, _sentence(cause))
-            delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
-        await workflow.sleep(delay or options.FALLBACK_DELAY, summary=f"retry {self.name}")
+        if how.local_timeout:
+            try:
+                return await workflow.execute_local_activity_method(
+                    activity,
+                    request,
+                    start_to_close_timeout=how.local_timeout,
+                    retry_policy=RetryPolicy(maximum_attempts=1),
+                    summary=self.name,
+                )
+            except FailureError as error:
+                cause = _cause(error)
+                if isinstance(cause, ApplicationError) and cause.non_retryable:
+                    raise _refused(cause) from error
+                self.enter(StepState.RETRYING, _sentence(cause))
+                delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
+            again = f"retry {self.name}"
+            await workflow.sleep(delay or options.FALLBACK_DELAY, summary=again)
         try:
             return await workflow.execute_activity_method(
                 activity,

@@ -232,7 +232,7 @@ async def test_nothing_of_the_customer_is_left_and_all_books_are(
     await leave_traces(world, session_id, customer)
     assert set(await where_is(world, customer.mark)) == {
         *("orders", "entitlements", "emails", "fulfillments", "service_calls", "parcels"),
-        *("tracking_events", "messages", "license_activations"),
+        *("tracking_events", "messages", "license_activations", "access_log", "refund_requests"),
     }
     before = await books(world, session_id)
 
