@@ -116,6 +116,15 @@ class Fulfillments(Protocol):
             TransientError: Temporal did not accept it.
         """
 
+    async def resume_reversal(
+        self, kind: ReversalObject, object_id: str, *, account: str | None
+    ) -> None:
+        """Makes sure that the workflow of a reversal runs; one that does is left alone.
+
+        Raises:
+            TransientError: Temporal did not accept it.
+        """
+
     async def ensure(
         self, session_id: str, *, account: str | None, wake: bool = False, reopen: bool = False
     ) -> bool:

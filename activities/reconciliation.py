@@ -249,12 +249,15 @@ class Reconciler:
         )
 
     async def _resume_reversals(self) -> None:
-        """Has looked at again what should have been taken back by now."""
+        """Makes sure that there is a workflow for what should have been taken back by now.
+
+        One that waits for an operator is not woken: its history would grow with each sweep.
+        """
         async with self._database.transaction() as connection:
             stuck = await read_stuck(connection, QUIET, OPEN_ORDERS_PAGE)
         for each in stuck:
-            await self._fulfillments.notice(
-                object_of(each.cause), each.id, account=each.account, again=True
+            await self._fulfillments.resume_reversal(
+                object_of(each.cause), each.id, account=each.account
             )
             await asyncio.sleep(1 / STARTS_PER_S)
 

@@ -150,6 +150,12 @@ class Fulfillments:
         with suppress(WorkflowAlreadyStartedError):
             await self._reverse(kind, object_id, event, account, reuse)
 
+    async def resume_reversal(
+        self, kind: ReversalObject, object_id: str, *, account: str | None
+    ) -> None:
+        """See `activities.ports.Fulfillments`."""
+        await self._reverse(kind, object_id, None, account, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+
     async def reverse(
         self, kind: ReversalObject, object_id: str, event: CheckoutEvent, *, account: str | None
     ) -> None:
@@ -166,7 +172,7 @@ class Fulfillments:
         self,
         kind: ReversalObject,
         object_id: str,
-        event: CheckoutEvent,
+        event: CheckoutEvent | None,
         account: str | None,
         reuse: WorkflowIDReusePolicy,
     ) -> None:
@@ -178,8 +184,8 @@ class Fulfillments:
                 task_queue=self._task_queue,
                 id_reuse_policy=reuse,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                start_signal=REVERSAL_EVENT_SIGNAL,
-                start_signal_args=[event],
+                start_signal=REVERSAL_EVENT_SIGNAL if event else None,
+                start_signal_args=[event] if event else [],
                 rpc_timeout=ACCEPT_TIMEOUT,
             )
 

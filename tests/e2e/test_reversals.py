@@ -225,6 +225,14 @@ async def test_what_a_person_delivered_a_person_takes_back(working: World) -> No
     await working.result(session_id)
     refund_id = await refund(working, session_id)
     asked = await working.step_in(refund_id, "awaiting_operator")
+    # A sweep does not wake who waits for a person.
+    await working.execute(
+        "UPDATE fulfillments SET updated_at = now() - interval '1 hour' "  # noqa: S608 - our own ID
+        f"WHERE session_id = '{session_id}'"
+    )
+    before = len((await working.workflow(refund_id).fetch_history()).events)
+    await working.sweep()
+    assert len((await working.workflow(refund_id).fetch_history()).events) == before
     await working.decide(refund_id, "mark_fulfilled", asked.step, reason="picked it up")
     await settled(working, session_id, [1])
     acts = {row.act: row for row in await rows(working, audit, session_id)}

@@ -72,6 +72,11 @@ class _Bell:
     ) -> None:
         raise NotImplementedError
 
+    async def resume_reversal(
+        self, kind: ReversalObject, object_id: str, *, account: str | None
+    ) -> None:
+        raise NotImplementedError
+
     async def resume(
         self,
         session_id: str,  # noqa: ARG002 - the port's
