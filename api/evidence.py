@@ -56,7 +56,7 @@ def _tables(pack: EvidencePack) -> dict[str, list[tuple[object, ...]]]:
             (
                 f"{line.quantity} x {line.description}",
                 item.kind,
-                f"{item.state}, {item.reversed} reversed" if item.reversed else item.state,
+                f"{item.reversed} of {line.quantity} taken back" if item.reversed else item.state,
                 _time(item.fulfilled_at),
                 ", ".join(each.label or each.value for each in item.delivered),
             )

@@ -53,7 +53,7 @@ def _order(row: Row[Any]) -> _Entries:
         yield TimelineEntry(at=row.checkout_created_at, event="checkout_opened", by=_CUSTOMER)
     yield TimelineEntry(at=row.created_at, event="order_recorded", by=SERVICE)
     if row.closed_at is not None:
-        yield TimelineEntry(at=row.closed_at, event="order_closed", by=SERVICE, detail=row.state)
+        yield TimelineEntry(at=row.closed_at, event="order_closed", by=SERVICE)
 
 
 def _act(row: Row[Any]) -> _Entries:
