@@ -1,24 +1,46 @@
 """TCP ports of this machine."""
 
+import os
 import secrets
 import socket
+import tempfile
+import time
+from pathlib import Path
 
 LOCALHOST = "127.0.0.1"
 """The only address that anything in this package listens on."""
 
 
-_TAKEN: set[int] = set()
+_CLAIMS = Path(tempfile.gettempdir()) / f"claimed-ports-{os.getuid()}"
+"""One empty file for each port that was given out, by whichever process."""
+_CLAIMED_FOR_S = 20 * 60
+"""Longer than what runs on a port is away between a stop and the next start."""
 _RANGE = range(15_000, 32_000)
 """Below what systems give to outgoing connections, one of which could take a port just found."""
 
 
 def free_port() -> int:
-    """A port that nothing listens on right now, and that was not given out before."""
+    """A port that nothing listens on right now, and that was given to nobody else for a while.
+
+    Tests run side by side: a port that one process has found is not to be another's before
+    something listens there.
+    """
     while True:
         port = secrets.choice(_RANGE)
-        if port not in _TAKEN and is_free(port):
-            _TAKEN.add(port)
+        if is_free(port) and _claim(port):
             return port
+
+
+def _claim(port: int) -> bool:
+    _CLAIMS.mkdir(exist_ok=True)
+    claim = _CLAIMS / str(port)
+    try:
+        claim.touch(exist_ok=False)
+    except FileExistsError:
+        if time.time() - claim.stat().st_mtime < _CLAIMED_FOR_S:
+            return False
+        claim.touch()
+    return True
 
 
 def is_free(port: int) -> bool:
