@@ -28,6 +28,9 @@ MIN_SIGNING_SECRET_LENGTH = 32
 MIN_STANDARD_WEBHOOKS_KEY = 24
 MAX_STANDARD_WEBHOOKS_KEY = 64
 """Bytes; source: the Standard Webhooks specification, "Signature scheme"."""
+PAYLOAD_KEY_BYTES = 32
+UNENCRYPTED = "none"
+"""Instead of keys."""
 STANDARD_WEBHOOKS_FORM = "each secret is whsec_ and 24 to 64 bytes in base64"
 _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{16,}")
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -80,6 +83,10 @@ class Settings(DatabaseSettings):
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
     temporal_task_queue: str = "fulfillment"
+    temporal_payload_keys: _Secrets = ()
+    """Comma-separated, 32 bytes in base64 each: encrypt what Temporal keeps. The first one
+    encrypts; keep the old ones behind it for as long as Temporal keeps what they have encrypted.
+    `none` keeps it readable, also of live orders."""
     smtp_url: SecretStr
     """smtp://, smtp+starttls:// or smtps://, with user:password@ where the server wants it."""
     mail_from: str
@@ -125,6 +132,12 @@ class Settings(DatabaseSettings):
     """A catalog.toml that wins over the metadata of Stripe's products."""
 
     @property
+    def payload_keys(self) -> tuple[bytes, ...]:
+        """What encrypts what Temporal keeps, the newest first; empty: nothing does."""
+        texts = _texts(self.temporal_payload_keys)
+        return () if texts == [UNENCRYPTED] else tuple(b64decode(text) for text in texts)
+
+    @property
     def livemode(self) -> bool:
         """Whether the key works on real money; a session of the other mode is not ours."""
         return "_live_" in self.stripe_api_key.get_secret_value()
@@ -136,6 +149,7 @@ class Settings(DatabaseSettings):
         "app_webhook_secrets",
         "mail_webhook_secrets",
         "signing_secrets",
+        "temporal_payload_keys",
         mode="before",
     )
     @classmethod
@@ -167,6 +181,17 @@ class Settings(DatabaseSettings):
             len(secret.get_secret_value()) < MIN_SIGNING_SECRET_LENGTH for secret in value
         ):
             raise ValueError(f"each secret has at least {MIN_SIGNING_SECRET_LENGTH} characters")
+        return value
+
+    @field_validator("temporal_payload_keys")
+    @classmethod
+    def _check_payload_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if _texts(value) != [UNENCRYPTED]:
+            for secret in value:
+                if not _is_payload_key(secret):
+                    raise ValueError(
+                        "each key is 32 bytes in base64 (`openssl rand -base64 32`), or none alone"
+                    )
         return value
 
     @field_validator("shop_color")
@@ -256,6 +281,11 @@ class Settings(DatabaseSettings):
             raise ValueError("STRIPE_API_KEY: a live key is never sent to a local stand-in")
         if self.livemode and urlsplit(self.public_url).scheme != "https":
             raise ValueError("PUBLIC_URL: live orders need https")
+        if self.livemode and not self.temporal_payload_keys:
+            raise ValueError(
+                "TEMPORAL_PAYLOAD_KEYS: missing; what Temporal keeps of live orders is encrypted: "
+                "make a key by `openssl rand -base64 32`, or say none"
+            )
         return self
 
 
@@ -289,6 +319,7 @@ class LocalSettings(_EnvironmentSettings):
     temporal_address: str = ""
     """Empty: the embedded Temporal server is started and used."""
     temporal_namespace: str = "default"
+    temporal_payload_keys: str = ""
     smtp_url: str = ""
     """Empty: the local mail inbox is started and used."""
     mail_from: str = "Local Shop <shop@localhost.example>"
@@ -315,6 +346,17 @@ def _is_standard_webhooks(secret: SecretStr) -> bool:
     except ValueError:
         return False
     return MIN_STANDARD_WEBHOOKS_KEY <= len(key) <= MAX_STANDARD_WEBHOOKS_KEY
+
+
+def _texts(secrets: tuple[SecretStr, ...]) -> list[str]:
+    return [secret.get_secret_value() for secret in secrets]
+
+
+def _is_payload_key(secret: SecretStr) -> bool:
+    try:
+        return len(b64decode(secret.get_secret_value(), validate=True)) == PAYLOAD_KEY_BYTES
+    except ValueError:
+        return False
 
 
 def _has_good_port(parts: SplitResult) -> bool:

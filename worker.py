@@ -250,7 +250,11 @@ async def _wait_for_schema(database: Database) -> None:
 async def _connect_patiently(settings: Settings) -> Client:
     while True:
         try:
-            return await connect(settings.temporal_address, settings.temporal_namespace)
+            return await connect(
+                settings.temporal_address,
+                settings.temporal_namespace,
+                payload_keys=settings.payload_keys,
+            )
         except RuntimeError as error:
             logger.warning("waiting for Temporal at %s: %s", settings.temporal_address, error)
             await asyncio.sleep(RECONNECT_DELAY_S)

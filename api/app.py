@@ -76,7 +76,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = await connect(
-            configured.temporal_address, configured.temporal_namespace, lazy=True
+            configured.temporal_address,
+            configured.temporal_namespace,
+            payload_keys=configured.payload_keys,
+            lazy=True,
         )
         async with (
             Database(configured.database_url.get_secret_value()) as database,

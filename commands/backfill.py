@@ -160,7 +160,12 @@ async def backfill(
                 settings.stripe_api_key.get_secret_value(), api_base=settings.stripe_api_base
             )
         )
-        client = await connect(settings.temporal_address, settings.temporal_namespace, lazy=True)
+        client = await connect(
+            settings.temporal_address,
+            settings.temporal_namespace,
+            payload_keys=settings.payload_keys,
+            lazy=True,
+        )
         fulfillments = Fulfillments(client, settings.temporal_task_queue)
         reconciler = Reconciler(database, StripeFeed(stripe), fulfillments)
         run = Backfill(reconciler, progress, ignored=ignored)

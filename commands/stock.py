@@ -130,7 +130,12 @@ _Work: TypeAlias = Callable[[StockRoom], Coroutine[Any, Any, None]]
 
 
 async def _run(settings: Settings, work: _Work, warehouses: Sequence[str]) -> None:
-    client = await connect(settings.temporal_address, settings.temporal_namespace, lazy=True)
+    client = await connect(
+        settings.temporal_address,
+        settings.temporal_namespace,
+        payload_keys=settings.payload_keys,
+        lazy=True,
+    )
     task_queue = settings.temporal_task_queue
     async with Database(settings.database_url.get_secret_value()) as database:
         queue = StockQueue(database, Fulfillments(client, task_queue))

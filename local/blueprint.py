@@ -71,6 +71,7 @@ def draw(settings: LocalSettings, *, only_orders: bool = False) -> Blueprint:
         "DATABASE_URL": settings.database_url,
         "TEMPORAL_ADDRESS": settings.temporal_address,
         "TEMPORAL_NAMESPACE": settings.temporal_namespace,
+        "TEMPORAL_PAYLOAD_KEYS": settings.temporal_payload_keys,
         "CARRIER": settings.carrier,
         "CARRIER_URL": settings.carrier_url,
         "SMTP_URL": settings.smtp_url,

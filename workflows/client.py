@@ -1,13 +1,12 @@
 """The client's side of the workflow: start it, tell it of events, wait for its result."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -27,6 +26,7 @@ from workflows.contract import (
     FulfillmentResult,
     ReversalRecorded,
 )
+from workflows.encryption import data_converter
 from workflows.reverse_checkout import WORKFLOW as REVERSAL_WORKFLOW
 
 ACCEPT_TIMEOUT = timedelta(seconds=8)
@@ -36,10 +36,19 @@ ACCEPT_TIMEOUT = timedelta(seconds=8)
 _UNAVAILABLE = (RPCError, RuntimeError)
 
 
-async def connect(address: str, namespace: str, *, lazy: bool = False) -> Client:
-    """A client that speaks our models; a lazy one connects when it is first used."""
+async def connect(
+    address: str, namespace: str, *, payload_keys: Sequence[bytes] = (), lazy: bool = False
+) -> Client:
+    """A client that speaks our models; a lazy one connects when it is first used.
+
+    Args:
+        address: The server's host and port.
+        namespace: In which one.
+        payload_keys: Encrypt what is kept there; without any it is kept as it is.
+        lazy: Whether it connects only then.
+    """
     return await Client.connect(
-        address, namespace=namespace, data_converter=pydantic_data_converter, lazy=lazy
+        address, namespace=namespace, data_converter=data_converter(payload_keys), lazy=lazy
     )
 
 

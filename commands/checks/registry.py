@@ -134,7 +134,12 @@ class Group:
 async def open_site(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[Site]:
     """What the checks look at, for as long as the block; nothing is asked yet."""
     key = settings.stripe_api_key.get_secret_value()
-    temporal = await connect(settings.temporal_address, settings.temporal_namespace, lazy=True)
+    temporal = await connect(
+        settings.temporal_address,
+        settings.temporal_namespace,
+        payload_keys=settings.payload_keys,
+        lazy=True,
+    )
     async with open_stripe(key, api_base=settings.stripe_api_base) as stripe:
         yield Site(settings, StripeAccount(stripe), temporal, now)
 

@@ -25,7 +25,11 @@ async def stack_world(stack: Stack) -> AsyncIterator[World]:
     settings = Settings.model_validate(
         {name.lower(): value for name, value in stack.environment.items()}
     )
-    client = await connect(settings.temporal_address, settings.temporal_namespace)
+    client = await connect(
+        settings.temporal_address,
+        settings.temporal_namespace,
+        payload_keys=settings.payload_keys,
+    )
     async with attached_world(settings, client, stack.urls["Mail inbox"]) as world:
         await world.inbox.delete("/api/messages")
         yield world

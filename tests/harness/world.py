@@ -262,9 +262,9 @@ class World:
 
 @asynccontextmanager
 async def open_world(
-    database_url: str, client: Client, temporal_address: str, folder: Path
+    database_url: str, client: Client, temporal_address: str, folder: Path, **changes: object
 ) -> AsyncIterator[World]:
-    """Opens everything but a worker."""
+    """Opens everything but a worker; `changes` are other settings."""
     ports = {name: free_port() for name in ("api", "stripe", "carrier", "inbox", "smtp")}
     url = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     settings = Settings.model_validate(
@@ -286,6 +286,7 @@ async def open_world(
             "app_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
             "carrier_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
             "mail_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
+            **changes,
         }
     )
     (folder / "downloads").mkdir()

@@ -1,5 +1,6 @@
 """Both halves refuse to start on what is missing or unsafe, in one line per problem."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ GOOD = {
     "OPERATOR_TOKEN": "0123456789abcdef",
     "SIGNING_SECRETS": "0123456789abcdef0123456789abcdef",
 }
+PAYLOAD_KEY = base64.b64encode(bytes(range(32))).decode()
 API = ["-c", "from api.app import create_app; create_app()"]
 WORKER = ["worker.py"]
 
@@ -87,6 +89,15 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         ({"STRIPE_API_BASE": "http://stripe.example.com"}, "STRIPE_API_BASE: plain http"),
         ({"STRIPE_API_KEY": "sk_live_1"}, "PUBLIC_URL: live orders need https"),
         (
+            {"STRIPE_API_KEY": "sk_live_1", "PUBLIC_URL": "https://shop.example.com"},
+            "TEMPORAL_PAYLOAD_KEYS: missing; what Temporal keeps of live orders is encrypted",
+        ),
+        ({"TEMPORAL_PAYLOAD_KEYS": "c2hvcnQ="}, "TEMPORAL_PAYLOAD_KEYS: each key is 32 bytes"),
+        (
+            {"TEMPORAL_PAYLOAD_KEYS": f"none,{PAYLOAD_KEY}"},
+            "TEMPORAL_PAYLOAD_KEYS: each key is 32 bytes",
+        ),
+        (
             {"STRIPE_API_KEY": "rk_live_1", "STRIPE_API_BASE": "http://127.0.0.1:12111"},
             "STRIPE_API_KEY: a live key is never sent to a local stand-in",
         ),
@@ -116,3 +127,16 @@ def test_the_worker_refuses_a_broken_catalog(tmp_path: Path) -> None:
     file.write_text('[products.p]\nfulfillment = "teleport"')
     [line] = _complaints(WORKER, tmp_path, **GOOD, CATALOG_FILE=str(file))
     assert line == f"CATALOG_FILE: p: unknown kind 'teleport'; known: {', '.join(KINDS)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [("", ()), ("none", ()), (PAYLOAD_KEY, (bytes(range(32)),))],
+)
+def test_keys_encrypt_unless_it_is_said_that_none_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, keys: tuple[bytes, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**GOOD, "TEMPORAL_PAYLOAD_KEYS": text}.items():
+        monkeypatch.setenv(name, value)
+    assert load(Settings).payload_keys == keys
