@@ -87,6 +87,10 @@ class Settings(DatabaseSettings):
     """Comma-separated, 32 bytes in base64 each: encrypt what Temporal keeps. The first one
     encrypts; keep the old ones behind it for as long as Temporal keeps what they have encrypted.
     `none` keeps it readable, also of live orders."""
+    temporal_codec_token: SecretStr | None = None
+    """Lets the Temporal Web UI and CLI have it decrypted at /codec; empty: nobody may."""
+    temporal_ui_origin: str = ""
+    """Where the Web UI is, as browsers write it: may call /codec from its pages."""
     smtp_url: SecretStr
     """smtp://, smtp+starttls:// or smtps://, with user:password@ where the server wants it."""
     mail_from: str
@@ -225,7 +229,12 @@ class Settings(DatabaseSettings):
         return value
 
     @field_validator(
-        "stripe_api_base", "carrier_url", "public_url", "app_webhook_url", "shop_logo_url"
+        "stripe_api_base",
+        "carrier_url",
+        "public_url",
+        "app_webhook_url",
+        "shop_logo_url",
+        "temporal_ui_origin",
     )
     @classmethod
     def _check_url(cls, value: str) -> str:
@@ -251,7 +260,7 @@ class Settings(DatabaseSettings):
             raise ValueError("must be shop@example.com or Shop <shop@example.com>")
         return value
 
-    @field_validator("operator_token", "app_token")
+    @field_validator("operator_token", "app_token", "temporal_codec_token")
     @classmethod
     def _check_token(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < MIN_TOKEN_LENGTH:
@@ -320,6 +329,8 @@ class LocalSettings(_EnvironmentSettings):
     """Empty: the embedded Temporal server is started and used."""
     temporal_namespace: str = "default"
     temporal_payload_keys: str = ""
+    temporal_codec_token: str = ""
+    temporal_ui_origin: str = ""
     smtp_url: str = ""
     """Empty: the local mail inbox is started and used."""
     mail_from: str = "Local Shop <shop@localhost.example>"

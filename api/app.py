@@ -32,6 +32,7 @@ from api import (
     answers,
     callbacks,
     carrier,
+    codec,
     downloads,
     emails,
     entitlements,
@@ -58,6 +59,7 @@ from logs import log_to_stderr
 from settings import Settings, load, require_webhook_secrets
 from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
+from workflows.encryption import EncryptionCodec
 from workflows.outbox import WorkflowOutbox
 
 logger = logging.getLogger(__name__)
@@ -103,6 +105,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 access=Access(database, Messages(outbox, wanted=bool(configured.app_webhook_url))),
                 entitlement_tokens=EntitlementTokens(configured.public_url, signing_secrets),
                 app_token=configured.app_token.get_secret_value() if configured.app_token else None,
+                codec=EncryptionCodec(configured.payload_keys),
+                codec_token=configured.temporal_codec_token.get_secret_value()
+                if configured.temporal_codec_token
+                else None,
                 outbox=outbox,
                 refunder=Refunder(outbox, catalog),
                 mail_queue=MailQueue(outbox, configured.public_url),
@@ -146,6 +152,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(carrier.router)
     if configured.mail_webhook_secrets:
         app.include_router(emails.webhook_router)
+    if configured.temporal_codec_token is not None:
+        app.include_router(codec.router)
+        app.add_middleware(
+            codec.CodecCors,
+            allow_origins=[configured.temporal_ui_origin] if configured.temporal_ui_origin else [],
+            allow_methods=["POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Namespace"],
+        )
     if configured.catalog_file is not None:
         app.include_router(storefront.checkout_router)
         app.add_middleware(

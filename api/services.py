@@ -19,6 +19,7 @@ from domain.links import Links
 from domain.shipping import TrackingUpdate
 from domain.storefront import Checkouts
 from workflows.client import Fulfillments
+from workflows.encryption import EncryptionCodec
 from workflows.outbox import WorkflowOutbox
 
 
@@ -37,6 +38,8 @@ class Services:
         access: Revokes entitlements.
         entitlement_tokens: Signs the answers to entitlement checks.
         app_token: The bearer token of the merchant's application; None where there is none.
+        codec: Encrypts and decrypts what Temporal keeps.
+        codec_token: Of those who may ask for that; None: nobody.
         outbox: Has sent what is recorded as to be sent.
         refunder: Records refunds, and has them made.
         mail_queue: Takes mails.
@@ -60,6 +63,8 @@ class Services:
     access: Access
     entitlement_tokens: EntitlementTokens
     app_token: str | None
+    codec: EncryptionCodec
+    codec_token: str | None
     outbox: WorkflowOutbox
     refunder: Refunder
     mail_queue: MailQueue

@@ -72,6 +72,8 @@ def draw(settings: LocalSettings, *, only_orders: bool = False) -> Blueprint:
         "TEMPORAL_ADDRESS": settings.temporal_address,
         "TEMPORAL_NAMESPACE": settings.temporal_namespace,
         "TEMPORAL_PAYLOAD_KEYS": settings.temporal_payload_keys,
+        "TEMPORAL_CODEC_TOKEN": settings.temporal_codec_token,
+        "TEMPORAL_UI_ORIGIN": settings.temporal_ui_origin,
         "CARRIER": settings.carrier,
         "CARRIER_URL": settings.carrier_url,
         "SMTP_URL": settings.smtp_url,
@@ -136,8 +138,20 @@ def _temporal(plan: Blueprint, settings: LocalSettings) -> Part:
     plan.ports |= {"TEMPORAL_PORT": port, "TEMPORAL_UI_PORT": ui_port}
     plan.environment["TEMPORAL_ADDRESS"] = f"{LOCALHOST}:{port}"
     plan.urls["Temporal"] = f"http://{LOCALHOST}:{ui_port}/namespaces/{namespace}/workflows"
-    file = plan.folder / "temporal.db"
-    return temporal_part(port=port, ui_port=ui_port, namespace=namespace, db_file=file)
+    codec = ""
+    if settings.temporal_payload_keys:
+        # The Web UI shows what the keys encrypt, as operators see it.
+        token = settings.temporal_codec_token or kept_secret(plan.folder / "codec-token")
+        plan.environment["TEMPORAL_CODEC_TOKEN"] = token
+        plan.environment["TEMPORAL_UI_ORIGIN"] = f"http://{LOCALHOST}:{ui_port}"
+        codec = f"http://{LOCALHOST}:{settings.port}/codec/{token}"
+    return temporal_part(
+        port=port,
+        ui_port=ui_port,
+        ui_codec_endpoint=codec,
+        namespace=namespace,
+        db_file=plan.folder / "temporal.db",
+    )
 
 
 def _carrier(plan: Blueprint, settings: LocalSettings, *, moves: bool) -> Part:

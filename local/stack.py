@@ -28,16 +28,23 @@ class Stack:
         parts: the names of the parts to run; None runs all. The others' ports stay reserved
             in `environment` for whatever the caller runs there.
         only_orders: whether nothing goes on beside orders, so that only they are measured.
+        payload_keys: what encrypts what Temporal keeps; empty: nothing does.
 
     Attributes:
         environment: the product's settings, as environment variables.
         urls: where people and clients find the parts, by name.
     """
 
-    def __init__(self, parts: Collection[str] | None = None, *, only_orders: bool = False) -> None:
+    def __init__(
+        self,
+        parts: Collection[str] | None = None,
+        *,
+        only_orders: bool = False,
+        payload_keys: str = "",
+    ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="stack-")
         folder = Path(self._temporary.name)
-        blueprint = draw(_free_settings(folder), only_orders=only_orders)
+        blueprint = draw(_free_settings(folder, payload_keys), only_orders=only_orders)
         self.environment = blueprint.environment
         self.urls = blueprint.urls
         stages = [
@@ -93,9 +100,10 @@ class Stack:
         self._temporary.cleanup()
 
 
-def _free_settings(folder: Path) -> LocalSettings:
+def _free_settings(folder: Path, payload_keys: str) -> LocalSettings:
     """Free ports, and nothing taken over from the environment or `.env`."""
     return LocalSettings(
+        temporal_payload_keys=payload_keys,
         data_dir=folder,
         port=free_port(),
         postgres_port=free_port(),

@@ -35,6 +35,7 @@ def temporal_part(
     *,
     port: int,
     ui_port: int | None,
+    ui_codec_endpoint: str = "",
     namespace: str = "default",
     db_file: Path | None = None,
     dynamic_config: Mapping[str, int | str] = DYNAMIC_CONFIG,
@@ -44,6 +45,7 @@ def temporal_part(
     Args:
         port: where workers and clients connect.
         ui_port: where the Web UI listens; None runs without it.
+        ui_codec_endpoint: where the Web UI has decrypted what it shows; empty: nowhere.
         namespace: made when missing.
         db_file: keeps the workflows between runs; None keeps them in memory. A file that was
             written by an older server is not migrated.
@@ -53,6 +55,8 @@ def temporal_part(
     address = f"{LOCALHOST}:{port}"
     argv = [binary, "server", "start-dev", "--ip", LOCALHOST, "--port", str(port)]
     argv += ["--namespace", namespace, "--log-level", "warn"]
+    if ui_codec_endpoint:
+        argv += ["--ui-codec-endpoint", ui_codec_endpoint]
     argv += ["--headless"] if ui_port is None else ["--ui-port", str(ui_port)]
     for name, value in dynamic_config.items():
         argv += ["--dynamic-config-value", f"{name}={json.dumps(value)}"]

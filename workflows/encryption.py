@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -27,20 +28,20 @@ _NONCE_BYTES = 12
 """As AES-GCM wants it; made anew for each payload."""
 
 
-class KeyUnknownError(Exception):
-    """A payload was encrypted with a key that is not there any more."""
+class UndecryptableError(ValueError):
+    """A payload was encrypted with a key that is not there any more, or was changed."""
 
 
 class EncryptionCodec(PayloadCodec):
     """Encrypts and decrypts payloads; what was never encrypted is read as it is.
 
     Args:
-        keys: Of 32 bytes each; the first one encrypts.
+        keys: Of 32 bytes each; the first one encrypts. Without any nothing is changed.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = {_id_of(key): AESGCM(key) for key in keys}
-        self._newest = _id_of(keys[0])
+        self._newest = _id_of(keys[0]) if keys else None
 
     async def encode(self, payloads: Iterable[Payload]) -> list[Payload]:
         """Encrypts each payload whole, with what it says of its own encoding."""
@@ -50,12 +51,13 @@ class EncryptionCodec(PayloadCodec):
         """Decrypts those that are encrypted.
 
         Raises:
-            KeyUnknownError: None of the keys is the one that a payload names.
-            cryptography.exceptions.InvalidTag: A payload was changed.
+            UndecryptableError: None of the keys is the one that a payload names, or it was changed.
         """
         return [self._decrypt(payload) for payload in payloads]
 
     def _encrypt(self, payload: Payload) -> Payload:
+        if self._newest is None:
+            return payload
         nonce = os.urandom(_NONCE_BYTES)
         key_id = self._newest.encode()
         sealed = self._ciphers[self._newest].encrypt(nonce, payload.SerializeToString(), key_id)
@@ -65,12 +67,15 @@ class EncryptionCodec(PayloadCodec):
         if payload.metadata.get("encoding") != _ENCODING:
             # From before encryption was switched on, or typed in by an operator.
             return payload
-        key_id = payload.metadata[_KEY_ID]
-        cipher = self._ciphers.get(key_id.decode())
+        key_id = payload.metadata.get(_KEY_ID, b"")
+        cipher = self._ciphers.get(key_id.decode(errors="replace"))
         if cipher is None:
-            raise KeyUnknownError(f"TEMPORAL_PAYLOAD_KEYS has no key {key_id.decode()}")
+            raise UndecryptableError(f"TEMPORAL_PAYLOAD_KEYS has no key {key_id!r}")
         nonce, sealed = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]
-        return Payload.FromString(cipher.decrypt(nonce, sealed, key_id))
+        try:
+            return Payload.FromString(cipher.decrypt(nonce, sealed, key_id))
+        except InvalidTag as error:
+            raise UndecryptableError("a payload was changed after it was encrypted") from error
 
 
 def data_converter(keys: Sequence[bytes]) -> DataConverter:

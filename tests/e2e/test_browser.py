@@ -1,5 +1,7 @@
 """What a new user of `make up` does: buys in the shop, and looks at page, mail and workflow."""
 
+import base64
+import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +21,8 @@ expect.set_options(timeout=15_000)
 
 @pytest.fixture(scope="module")
 async def stack() -> AsyncIterator[Stack]:
-    async with Stack() as running:
+    # Encrypted: what the Web UI shows, it has asked the codec for.
+    async with Stack(payload_keys=base64.b64encode(os.urandom(32)).decode()) as running:
         yield running
 
 
@@ -215,4 +218,5 @@ async def test_a_dispute_and_a_refund_in_the_dashboard_take_back_and_give_back(
     await page.goto(stack.urls["Temporal"])
     await page.get_by_role("link", name=re.compile("^re_")).first.click()
     await expect(page.get_by_text("tell_of_reversal").first).to_be_visible()
+    await expect(page.get_by_text('"refund"').first).to_be_visible()
     await page.screenshot(path=tmp_path / "workflow.png", full_page=True)

@@ -1,0 +1,91 @@
+"""`POST /codec/decode`: lets the Temporal Web UI and CLI show operators what is encrypted.
+
+The Web UI's codec endpoint is `PUBLIC_URL/codec/TEMPORAL_CODEC_TOKEN`; the CLI's is
+`PUBLIC_URL/codec`, with `--codec-auth "Bearer …"`.
+
+Source: Temporal's documentation, "Codec Server".
+"""
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from google.protobuf import json_format
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
+from temporalio.api.common.v1 import Payload, Payloads
+
+from api.bodies import read_body
+from api.services import ServicesOf
+from domain.errors import InvalidWebhookError
+
+router = APIRouter(tags=["Codec"])
+_bearer = HTTPBearer(auto_error=False, description="TEMPORAL_CODEC_TOKEN")
+PATH = "/codec"
+
+
+def _require_token(
+    request: Request,
+    services: ServicesOf,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> None:
+    """Lets only those pass who know the token, by the path or as a bearer."""
+    bearer = credentials.credentials if credentials else ""
+    given = str(request.path_params.get("token", bearer))
+    wanted = services.codec_token or ""
+    if not wanted or not secrets.compare_digest(given.encode(), wanted.encode()):
+        raise HTTPException(401, "codec token needed", {"WWW-Authenticate": "Bearer"})
+
+
+_responses: dict[int | str, dict[str, str]] = {
+    400: {"description": "These are no payloads, or none that our keys have encrypted"}
+}
+
+
+@router.post(f"{PATH}/decode", dependencies=[Depends(_require_token)], responses=_responses)
+@router.post(
+    f"{PATH}/{{token}}/decode", dependencies=[Depends(_require_token)], responses=_responses
+)
+async def decode(request: Request, services: ServicesOf) -> Response:
+    """Decrypts payloads; those that are not encrypted come back as they are."""
+    payloads = await _read(request)
+    try:
+        return _answer(await services.codec.decode(payloads.payloads))
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from error
+
+
+@router.post(f"{PATH}/encode", dependencies=[Depends(_require_token)], responses=_responses)
+@router.post(
+    f"{PATH}/{{token}}/encode", dependencies=[Depends(_require_token)], responses=_responses
+)
+async def encode(request: Request, services: ServicesOf) -> Response:
+    """Encrypts what an operator types in."""
+    payloads = await _read(request)
+    return _answer(await services.codec.encode(payloads.payloads))
+
+
+async def _read(request: Request) -> Payloads:
+    try:
+        return json_format.Parse(await read_body(request), Payloads())
+    except (InvalidWebhookError, json_format.ParseError, UnicodeDecodeError) as error:
+        raise HTTPException(400, "the body holds no payloads") from error
+
+
+def _answer(payloads: list[Payload]) -> Response:
+    body = json_format.MessageToJson(Payloads(payloads=payloads))
+    # What is decrypted here is for one pair of eyes.
+    headers = {"Cache-Control": "no-store"}
+    return Response(body, media_type="application/json", headers=headers)
+
+
+class CodecCors(CORSMiddleware):
+    """Lets the Web UI's pages call the codec, and nothing else."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes everything else on as it is."""
+        if str(scope.get("path", "")).startswith(f"{PATH}/"):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
