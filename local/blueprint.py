@@ -72,8 +72,6 @@ def draw(settings: LocalSettings, *, only_orders: bool = False) -> Blueprint:
         "TEMPORAL_ADDRESS": settings.temporal_address,
         "TEMPORAL_NAMESPACE": settings.temporal_namespace,
         "TEMPORAL_PAYLOAD_KEYS": settings.temporal_payload_keys,
-        "TEMPORAL_CODEC_TOKEN": settings.temporal_codec_token,
-        "TEMPORAL_UI_ORIGIN": settings.temporal_ui_origin,
         "CARRIER": settings.carrier,
         "CARRIER_URL": settings.carrier_url,
         "SMTP_URL": settings.smtp_url,
@@ -89,6 +87,9 @@ def draw(settings: LocalSettings, *, only_orders: bool = False) -> Blueprint:
         "MAIL_WEBHOOK_SECRETS": settings.mail_webhook_secrets
         or kept_webhook_secret(plan.folder / "mail-webhook-secret"),
     }
+    if settings.temporal_codec_token:
+        plan.environment["TEMPORAL_CODEC_TOKEN"] = settings.temporal_codec_token
+        plan.environment["TEMPORAL_UI_ORIGIN"] = settings.temporal_ui_origin
     stock = []
     outside = []
     if not settings.app_webhook_url and not only_orders:
