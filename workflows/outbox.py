@@ -20,6 +20,12 @@ _ID_PREFIX = {
     REFUND_ORDER: "refund:",
     SEND_EMAIL: "email-",
 }
+_SUMMARY = {
+    DELIVER_MESSAGE: "Tells the merchant's application of something",
+    MAIL_PARCEL_NEWS: "Mails the customer what is new about a parcel",
+    REFUND_ORDER: "Makes a refund at Stripe that was asked for",
+    SEND_EMAIL: "Sends one mail of the log",
+}
 
 
 class WorkflowOutbox:
@@ -73,6 +79,7 @@ class WorkflowOutbox:
                 # One that has ended may begin anew: the record of what is sent says whether
                 # it is still to be.
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=_SUMMARY[workflow],
                 start_signal=signal,
                 rpc_timeout=ACCEPT_TIMEOUT,
             )

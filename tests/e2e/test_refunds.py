@@ -210,3 +210,19 @@ async def test_refunds_are_for_operators_and_for_what_was_paid(working: World) -
     [line] = (await working.order(paid)).lines
     for said in ({"amount_minor": 5000}, {"lines": {line.id: 2}}, {"lines": {"li_x": 1}}):
         assert (await ask(working, paid, **said)).status_code == 422
+
+
+async def test_the_web_ui_says_what_each_workflow_is_for(working: World) -> None:
+    session_id = await bought(working, course())
+    asked = (await ask(working, session_id)).json()
+    await settled(working, session_id, [1])
+    [request] = (await working.api.get(f"/orders/{session_id}/refunds", headers=BEARER)).json()
+    summaries = [
+        await (await working.workflow(workflow_id).describe()).static_summary()
+        for workflow_id in (session_id, f"refund:{asked['id']}", request["refund_id"])
+    ]
+    assert summaries == [
+        "Fulfills a Checkout Session of our own account",
+        "Makes a refund at Stripe that was asked for",
+        "Takes back what a refund is about",
+    ]
