@@ -105,8 +105,8 @@ class Control:
             self._emulator,
             account,
             charge,
-            amount_minor=body.get("amount"),
-            metadata=body.get("metadata"),
+            amount_minor=_amount(body),
+            metadata=_metadata(body),
             outcome=body.get("outcome"),
         )
         return {"refund": render(account, refund)}
@@ -125,7 +125,7 @@ class Control:
             charge,
             reason=body.get("reason", "fraudulent"),
             inquiry=body.get("inquiry", False),
-            amount_minor=body.get("amount"),
+            amount_minor=_amount(body),
         )
         return {"dispute": render(account, dispute)}
 
@@ -238,6 +238,22 @@ class Control:
     async def _reset(self, _request: Request, _body: JsonBody) -> JsonBody:
         self._restart()
         return {"reset": True}
+
+
+def _amount(body: JsonBody) -> int | None:
+    amount = body.get("amount")
+    if amount is not None and (not isinstance(amount, int) or isinstance(amount, bool)):
+        raise invalid("Invalid integer: amount is in minor units", "amount")
+    return amount
+
+
+def _metadata(body: JsonBody) -> dict[str, str] | None:
+    metadata = body.get("metadata")
+    if metadata is not None and not (
+        isinstance(metadata, dict) and all(isinstance(text, str) for text in metadata.values())
+    ):
+        raise invalid("metadata must be an object of strings", "metadata")
+    return metadata
 
 
 def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:

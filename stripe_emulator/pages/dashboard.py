@@ -96,7 +96,11 @@ class DashboardPages:
             and charge is not None
             and not charge["refunded"]
             and not charged_back(account, charge),
-            "disputable": paid and charge is not None and not charge["disputed"],
+            "warnable": paid,
+            "disputable": paid
+            and charge is not None
+            and not charge["disputed"]
+            and not charge["refunded"],
             "refunded": (charge or {}).get("amount_refunded", 0),
             "disputes": [
                 dispute

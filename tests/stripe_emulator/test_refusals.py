@@ -227,3 +227,27 @@ async def test_what_is_only_inquired_about_can_be_refunded(
     opened = await control.post(f"/sessions/{session.id}/dispute", inquiry=True)
     intent = opened["dispute"]["payment_intent"]
     assert client.v1.refunds.create({"payment_intent": intent}).status == "succeeded"
+
+
+@pytest.mark.parametrize("amount", ["500", "abc", [1], 1.5, True, 0, -1])
+@pytest.mark.parametrize("what", ["refund", "dispute"])
+async def test_an_amount_that_is_none_is_refused(
+    shop: Shop, control: Control, what: str, amount: object
+) -> None:
+    session = shop.session()
+    await control.post(f"/sessions/{session.id}/pay")
+    url = f"/_emulator/sessions/{session.id}/{what}"
+    answer = await control.http.post(url, json={"amount": amount})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "amount")
+
+
+@pytest.mark.parametrize("won", [True, False])
+async def test_what_was_decided_is_refundable_only_where_it_was_won(
+    shop: Shop, control: Control, *, won: bool
+) -> None:
+    session = shop.session()
+    await control.post(f"/sessions/{session.id}/pay")
+    opened = await control.post(f"/sessions/{session.id}/dispute")
+    await control.post(f"/disputes/{opened['dispute']['id']}/close", won=won)
+    answer = await control.http.post(f"/_emulator/sessions/{session.id}/refund", json={})
+    assert answer.status_code == (200 if won else 400)
