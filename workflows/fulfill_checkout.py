@@ -52,12 +52,11 @@ with workflow.unsafe.imports_passed_through():
         FulfillmentNews,
         FulfillmentResult,
         FulfillmentSummary,
-        OperatorDecision,
         ReversalRecorded,
-        StepView,
     )
     from workflows.fulfillment.kind import FulfillmentKind
     from workflows.fulfillment.registry import KINDS
+    from workflows.operated import OperatedWorkflow
     from workflows.steps import (
         Step,
         StepParkedError,
@@ -77,7 +76,7 @@ _SETTLED_AS = {
 
 
 @workflow.defn(name=WORKFLOW)
-class FulfillCheckout:
+class FulfillCheckout(OperatedWorkflow):
     """Fulfills one Checkout Session exactly once, however often it is asked to."""
 
     @workflow.init
@@ -138,38 +137,6 @@ class FulfillCheckout:
         workflow.logger.info("reversal %s", reversal.id)
         self._reversals += 1
         self._steps.hear_all()
-
-    @workflow.query(description="All steps of the order, with tries and problems")
-    def steps(self) -> tuple[StepView, ...]:
-        """All steps so far."""
-        return self._steps.views()
-
-    @workflow.update(name=Verdict.RETRY, description="Try a stuck step again")
-    def retry(self, decision: OperatorDecision) -> StepView:
-        """Tries a parked step again; its plan is read from the catalog anew."""
-        return self._steps.decide(Verdict.RETRY, decision)
-
-    @retry.validator
-    def _check_retry(self, decision: OperatorDecision) -> None:
-        self._steps.check(Verdict.RETRY, decision)
-
-    @workflow.update(name=Verdict.SKIP, description="Give a stuck step up; needs a reason")
-    def skip(self, decision: OperatorDecision) -> StepView:
-        """Gives a parked step up; the order can close without it."""
-        return self._steps.decide(Verdict.SKIP, decision)
-
-    @skip.validator
-    def _check_skip(self, decision: OperatorDecision) -> None:
-        self._steps.check(Verdict.SKIP, decision)
-
-    @workflow.update(name=Verdict.MARK_FULFILLED, description="A person has done a stuck step")
-    def mark_fulfilled(self, decision: OperatorDecision) -> StepView:
-        """Settles a parked line item as delivered by hand."""
-        return self._steps.decide(Verdict.MARK_FULFILLED, decision)
-
-    @mark_fulfilled.validator
-    def _check_mark_fulfilled(self, decision: OperatorDecision) -> None:
-        self._steps.check(Verdict.MARK_FULFILLED, decision)
 
     async def _deliver(self, snapshot: OrderSnapshot) -> None:
         """Delivers every line item, and mails the receipt, until all of it is settled."""

@@ -10,7 +10,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.refunds import GiveUpRefundInput, RefundActivities, RefundInput
     from workflows import options
-    from workflows.contract import OperatorDecision, StepView
+    from workflows.operated import OperatedWorkflow
     from workflows.steps import Step, Steps, Verdict
 
 WORKFLOW = "RefundOrder"
@@ -25,7 +25,7 @@ class RefundOrderRequest(BaseModel):
 
 
 @workflow.defn(name=WORKFLOW)
-class RefundOrder:
+class RefundOrder(OperatedWorkflow):
     """Makes a refund at Stripe; what Stripe refuses waits for an operator."""
 
     @workflow.init
@@ -41,29 +41,6 @@ class RefundOrder:
         self._steps.session_id = await self._steps.complete(find, self._find)
         step = self._steps.add("refund", None, frozenset({Verdict.RETRY, Verdict.SKIP}))
         await self._steps.settle(step, self._make, self._give_up)
-
-    @workflow.query(description="All steps of the refund, with tries and problems")
-    def steps(self) -> tuple[StepView, ...]:
-        """All steps so far."""
-        return self._steps.views()
-
-    @workflow.update(name=Verdict.RETRY, description="Ask Stripe for the refund again")
-    def retry(self, decision: OperatorDecision) -> StepView:
-        """Asks Stripe again."""
-        return self._steps.decide(Verdict.RETRY, decision)
-
-    @retry.validator
-    def _check_retry(self, decision: OperatorDecision) -> None:
-        self._steps.check(Verdict.RETRY, decision)
-
-    @workflow.update(name=Verdict.SKIP, description="Do not refund after all; needs a reason")
-    def skip(self, decision: OperatorDecision) -> StepView:
-        """Gives the refund up."""
-        return self._steps.decide(Verdict.SKIP, decision)
-
-    @skip.validator
-    def _check_skip(self, decision: OperatorDecision) -> None:
-        self._steps.check(Verdict.SKIP, decision)
 
     async def _find(self, step: Step) -> str:
         return await step.execute(

@@ -27,11 +27,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows.contract import (
         REVERSAL_EVENT_SIGNAL,
         CheckoutEvent,
-        OperatorDecision,
         ReversalResult,
-        StepView,
     )
     from workflows.fulfillment.registry import KINDS
+    from workflows.operated import OperatedWorkflow
     from workflows.steps import Step, StepParkedError, Steps, StepState, Verdict
 
 WORKFLOW = "ReverseCheckout"
@@ -45,7 +44,7 @@ _BY_HAND = (
 
 
 @workflow.defn(name=WORKFLOW)
-class ReverseCheckout:
+class ReverseCheckout(OperatedWorkflow):
     """Takes back what one refund, dispute or fraud warning is about, however often it changes."""
 
     @workflow.init
@@ -93,38 +92,6 @@ class ReverseCheckout:
         """Looks again at all that went back of the payment."""
         workflow.logger.info("event %s (%s)", event.id, event.type)
         self._events += 1
-
-    @workflow.query(description="All steps of the reversal, with tries and problems")
-    def steps(self) -> tuple[StepView, ...]:
-        """All steps so far."""
-        return self._steps.views()
-
-    @workflow.update(name=Verdict.RETRY, description="Try a stuck step again")
-    def retry(self, decision: OperatorDecision) -> StepView:
-        """Tries a parked step again."""
-        return self._steps.decide(Verdict.RETRY, decision)
-
-    @retry.validator
-    def _check_retry(self, decision: OperatorDecision) -> None:
-        self._steps.check(Verdict.RETRY, decision)
-
-    @workflow.update(name=Verdict.SKIP, description="Give a stuck step up; needs a reason")
-    def skip(self, decision: OperatorDecision) -> StepView:
-        """Gives the reversal up, where Stripe cannot be asked about it."""
-        return self._steps.decide(Verdict.SKIP, decision)
-
-    @skip.validator
-    def _check_skip(self, decision: OperatorDecision) -> None:
-        self._steps.check(Verdict.SKIP, decision)
-
-    @workflow.update(name=Verdict.MARK_FULFILLED, description="A person has taken it back")
-    def mark_fulfilled(self, decision: OperatorDecision) -> StepView:
-        """Settles a parked fulfillment as taken back, or given back, by hand."""
-        return self._steps.decide(Verdict.MARK_FULFILLED, decision)
-
-    @mark_fulfilled.validator
-    def _check_mark_fulfilled(self, decision: OperatorDecision) -> None:
-        self._steps.check(Verdict.MARK_FULFILLED, decision)
 
     def _has_new_event(self) -> bool:
         return self._events > self._events_seen
