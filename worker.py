@@ -16,6 +16,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.access import Access, AccessActivities
+from activities.desk import Desk, DeskActivities
 from activities.downloads import DownloadActivities
 from activities.interceptor import ErrorTranslator
 from activities.licenses import LicenseActivities
@@ -67,6 +68,7 @@ from workflows.reconcile import ReconcileCheckouts
 from workflows.refund_order import RefundOrder
 from workflows.reverse_checkout import ReverseCheckout
 from workflows.schedule import ensure_schedule
+from workflows.search import ensure_registered
 from workflows.send_email import SendEmail
 
 logger = logging.getLogger("worker")
@@ -108,16 +110,18 @@ async def assembled_worker(
         moved = StripeReversals(stripe)
         reverser = Reverser(database, moved, catalog)
         outbox = WorkflowOutbox(client, settings.temporal_task_queue)
+        refunder = Refunder(outbox, catalog)
         orders = OrderActivities(
             database,
             sessions,
             catalog,
             reverser,
-            Refunder(outbox, catalog),
+            refunder,
             livemode=settings.livemode,
             foreign_sessions=settings.foreign_sessions,
         )
         fulfillments = Fulfillments(client, settings.temporal_task_queue)
+        desk = DeskActivities(Desk(database, outbox, refunder, fulfillments, settings.public_url))
         queue = StockQueue(database, fulfillments)
         reversals = ReversalActivities(database, moved, reverser, orders, fulfillments)
         refunds = RefundActivities(database, StripeRefunds(stripe), fulfillments)
@@ -145,6 +149,7 @@ async def assembled_worker(
             )
         )
         await _wait_for_schema(database)
+        await ensure_registered(client)
         yield Worker(
             client,
             task_queue=settings.temporal_task_queue,
@@ -171,6 +176,10 @@ async def assembled_worker(
                 refunds.find_refunded_order,
                 refunds.make_refund,
                 refunds.give_up_refund,
+                desk.resend_receipt,
+                desk.change_address,
+                desk.hold_order,
+                desk.refund_all,
                 access.grant_access,
                 access.reverse_access,
                 licenses.issue_licenses,

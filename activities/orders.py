@@ -1,6 +1,7 @@
 """Orders: what Stripe says of them, what is planned, what is stuck, when they are done."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
@@ -35,6 +36,7 @@ from domain.checkout import (
 )
 from domain.errors import PermanentError, SessionUnknownError
 from domain.ids import FulfillmentRef, is_livemode_session
+from domain.money import Money
 from domain.orders import (
     OPEN_STATES,
     Fulfillment,
@@ -68,6 +70,9 @@ class OrderSnapshot(_Model):
     fulfillments: tuple[Fulfillment, ...] = ()
     payment_method_type: str | None = None
     """What the customer pays with, such as `sepa_debit`; None where nobody knows."""
+    total: Money | None = None
+    created_at: datetime | None = None
+    """When Stripe opened the session."""
     expected: tuple[PlannedFulfillment, ...] = ()
     """Of a completed session whose payment is under way: what will be planned once it has come."""
 
@@ -175,6 +180,8 @@ class OrderActivities:
             state=state,
             fulfillments=fulfillments,
             payment_method_type=session.payment_method.type if session.payment_method else None,
+            total=session.total,
+            created_at=session.created,
             expected=tuple(each for plan in plans.values() for each in plan) if under_way else (),
         )
 

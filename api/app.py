@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from activities.access import Access
+from activities.desk import Desk
 from activities.mail_queue import MailQueue
 from activities.messages import Messages
 from activities.refunds import Refunder
@@ -90,11 +91,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ) as stripe,
         ):
             outbox = WorkflowOutbox(client, configured.temporal_task_queue)
+            fulfillments = Fulfillments(client, configured.temporal_task_queue)
+            refunder = Refunder(outbox, catalog)
             app.state.services = Services(
                 database=database,
                 sessions=StripeCheckout(stripe),
                 checkouts=StripeStorefront(stripe, catalog),
-                fulfillments=Fulfillments(client, configured.temporal_task_queue),
+                fulfillments=fulfillments,
                 verify_event=_verifier(configured),
                 verify_callback=_standard_verifier(configured.app_webhook_secrets),
                 verify_mail_event=_standard_verifier(configured.mail_webhook_secrets),
@@ -110,7 +113,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 if configured.temporal_codec_token
                 else None,
                 outbox=outbox,
-                refunder=Refunder(outbox, catalog),
+                desk=Desk(database, outbox, refunder, fulfillments, configured.public_url),
+                refunder=refunder,
                 mail_queue=MailQueue(outbox, configured.public_url),
                 catalog=catalog,
                 files=DownloadFolder(configured.downloads_folder),

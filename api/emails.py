@@ -9,22 +9,20 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from activities.desk import EMAIL_UNKNOWN, NO_RECIPIENT, ORDER_UNKNOWN
 from api.bodies import read_body
 from api.orders import require_operator
 from api.services import ServicesOf
-from database.audit import record_act
 from database.emails import (
     LoggedEmail,
     mark_problem,
     read_emails,
-    read_newest_email,
-    read_recipient,
-    save_resend,
 )
-from database.orders import lock_order, read_states
-from domain.errors import InvalidWebhookError
+from database.orders import read_states
+from domain.errors import InvalidWebhookError, PermanentError
+from domain.formats import StorableText
 from domain.ids import is_checkout_session_id
-from domain.mail import MailFate, is_address
+from domain.mail import MailFate, check_address
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Mails"])
@@ -35,14 +33,8 @@ MAX_REASON = 500
 """Characters that are kept of what a provider says."""
 _FATES = {"mail.bounced": MailFate.BOUNCED, "mail.complained": MailFate.COMPLAINED}
 
-_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-"""What PostgreSQL can store."""
 
-
-def _check_address(value: str) -> str:
-    if not is_address(value):
-        raise ValueError("must be one mail address")
-    return value
+_STATUS = {ORDER_UNKNOWN: 404, EMAIL_UNKNOWN: 404, NO_RECIPIENT: 422}
 
 
 class ResendRequest(BaseModel):
@@ -50,10 +42,10 @@ class ResendRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    to: Annotated[str, AfterValidator(_check_address)] | None = None
+    to: Annotated[str, AfterValidator(check_address)] | None = None
     """A corrected address, also of the order's later mails; by default where they go now."""
-    by: _Text = Field(default="operator", min_length=1, max_length=200)
-    note: _Text = Field(default="", max_length=1000)
+    by: StorableText = Field(default="operator", min_length=1, max_length=200)
+    note: StorableText = Field(default="", max_length=1000)
     """Why; no personal data."""
 
 
@@ -62,8 +54,8 @@ class _Event(BaseModel):
 
 
 class _Told(BaseModel):
-    message_id: _Text
-    reason: _Text = ""
+    message_id: StorableText
+    reason: StorableText = ""
 
 
 class _Problem(BaseModel):
@@ -99,27 +91,12 @@ async def resend_email(
     """Sends the newest mail of that name again, as the order stands now."""
     _check(session_id)
     asked = request or ResendRequest()
-    async with services.database.transaction() as connection:
-        if await lock_order(connection, session_id) is None:
-            raise _no_order()
-        last = await read_newest_email(connection, session_id, name)
-        if last is None:
-            raise HTTPException(404, "this order has no mail of that name")
-        recipient = asked.to or await read_recipient(connection, session_id)
-        if recipient is None:
-            raise HTTPException(422, "the order has no address: name one in `to`")
-        email = await save_resend(connection, last, recipient, services.public_url)
-        where = "to the address in `to`" if asked.to else "to the order's address"
-        detail = f"{name} as {email.key}, {where}"
-        await record_act(
-            connection,
-            session_id,
-            act="email_resent",
-            by=asked.by,
-            detail=f"{detail}: {asked.note}" if asked.note else detail,
+    try:
+        return await services.desk.resend(
+            session_id, name, to=asked.to, by=asked.by, note=asked.note
         )
-    await services.outbox.send_email(session_id, name, email.key)
-    return email
+    except PermanentError as error:
+        raise HTTPException(_STATUS[error.code], error.message) from error
 
 
 @webhook_router.post(

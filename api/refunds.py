@@ -6,20 +6,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from activities.desk import UNPAID_STATES
 from api.orders import require_operator
 from api.services import ServicesOf
 from database.orders import lock_order, read_states
 from database.refunds import read_request, read_requests
 from database.reversals import read_paid
+from domain.formats import StorableText
 from domain.ids import is_checkout_session_id
-from domain.orders import LOST_STATES, OrderState
 from domain.refunds import RefundReason, RefundRequest
 
 router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
-
-_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-"""What PostgreSQL can store."""
-_UNPAID = LOST_STATES | {OrderState.AWAITING_PAYMENT, OrderState.UNKNOWN_SESSION}
 
 
 class RefundOrder(BaseModel):
@@ -33,8 +30,8 @@ class RefundOrder(BaseModel):
     """How much, in the order's currency; by default what the pieces were paid. Without `lines` the
     customer keeps everything."""
     reason: RefundReason | None = None
-    by: _Text = Field(min_length=1, max_length=200)
-    note: _Text = Field(default="", max_length=1000)
+    by: StorableText = Field(min_length=1, max_length=200)
+    note: StorableText = Field(default="", max_length=1000)
     """Why; no personal data."""
 
 
@@ -86,7 +83,7 @@ async def refund_order(
         made = await read_request(connection, request_id) if request_id else None
         if made is None:
             paid = await read_paid(connection, session_id)
-            if state in _UNPAID or paid.total_minor == 0:
+            if state in UNPAID_STATES or paid.total_minor == 0:
                 raise HTTPException(409, f"this order is {state}: nothing was paid")
             try:
                 made = await services.refunder.ask(

@@ -1,6 +1,6 @@
 """The reversals of an order, for operators: what went back, and what that takes back."""
 
-from typing import Annotated, Self
+from typing import Self
 
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -12,6 +12,7 @@ from database.orders import lock_order, read_states
 from database.returns import end_return, read_returns_of
 from database.reversals import PaidOrder, aim, decide, read_paid, read_reversals
 from database.stock import put_back
+from domain.formats import StorableText
 from domain.ids import is_checkout_session_id
 from domain.mail import About
 from domain.returns import Return, ReturnState
@@ -20,9 +21,6 @@ from domain.reversals import Decision, Reversal, format_lines, object_of
 from workflows.contract import CheckoutEvent
 
 router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
-
-_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-"""What PostgreSQL can store."""
 
 
 class DecisionRequest(BaseModel):
@@ -33,8 +31,8 @@ class DecisionRequest(BaseModel):
     decision: Decision
     lines: dict[str, PositiveInt] | None = None
     """Which pieces of which line items it is about; by default those that are known."""
-    by: _Text = Field(min_length=1, max_length=200)
-    note: _Text = Field(default="", max_length=1000)
+    by: StorableText = Field(min_length=1, max_length=200)
+    note: StorableText = Field(default="", max_length=1000)
     """Why; no personal data."""
 
     @model_validator(mode="after")
@@ -67,10 +65,10 @@ class ReceivedRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    by: _Text = Field(min_length=1, max_length=200)
+    by: StorableText = Field(min_length=1, max_length=200)
     restock: bool = True
     """Whether the pieces can be sold again."""
-    note: _Text = Field(default="", max_length=1000)
+    note: StorableText = Field(default="", max_length=1000)
     """In which state they are; no personal data."""
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from activities.access import Access
+from activities.desk import Desk
 from activities.mail_queue import MailQueue
 from activities.ports import CheckoutSessions, Downloadable
 from activities.refunds import Refunder
@@ -41,6 +42,7 @@ class Services:
         codec: Encrypts and decrypts what Temporal keeps.
         codec_token: Of those who may ask for that; None: nobody.
         outbox: Has sent what is recorded as to be sent.
+        desk: Does to an order what operators ask for.
         refunder: Records refunds, and has them made.
         mail_queue: Takes mails.
         catalog: What `POST /checkout` sells.
@@ -66,6 +68,7 @@ class Services:
     codec: EncryptionCodec
     codec_token: str | None
     outbox: WorkflowOutbox
+    desk: Desk
     refunder: Refunder
     mail_queue: MailQueue
     catalog: Catalog

@@ -28,7 +28,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.erasure import PERSONAL
 from database.keys import SAME_LINE, SESSION, is_fulfillment, naming
-from database.questions import is_address_given
 from database.reservations import release
 from database.tables import fulfillments, line_items, orders
 from domain.catalog import UNASSIGNED
@@ -60,6 +59,9 @@ from domain.orders import (
 _SETTLING = (PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED)
 
 _IS_ERASED = select(orders.c.erased_at.is_not(None)).where(orders.c.session_id == SESSION)
+_IS_ADDRESS_CHANGED = select(orders.c.address_changed_at.is_not(None)).where(
+    orders.c.session_id == SESSION
+)
 _INSERT_ORDER = insert(orders).on_conflict_do_nothing().returning(orders.c.session_id)
 
 
@@ -125,8 +127,8 @@ async def save_checkout(
         if await connection.scalar(_IS_ERASED, {SESSION.key: session.id}):
             # What was erased does not come back from Stripe.
             values = {name: value for name, value in values.items() if name not in PERSONAL}
-        elif await is_address_given(connection, session.id):
-            # Where it goes is the customer's latest word, not what Checkout once heard.
+        elif await connection.scalar(_IS_ADDRESS_CHANGED, {SESSION.key: session.id}):
+            # Where it goes is the latest word, not what Checkout once heard.
             del values["shipping_address"], values["collected"]
         closed = func.coalesce(orders.c.closed_at, func.now()) if state in CLOSED_STATES else None
         await connection.execute(
@@ -172,6 +174,16 @@ async def lock_order(connection: AsyncConnection, session_id: str) -> OrderState
         select(orders.c.state).where(orders.c.session_id == session_id).with_for_update()
     )
     return None if state is None else OrderState(state)
+
+
+async def set_hold(connection: AsyncConnection, session_id: str, *, on_hold: bool) -> bool:
+    """Records whether an operator holds an order; False when it stood so before."""
+    changed = await connection.execute(
+        update(orders)
+        .where(orders.c.session_id == session_id, orders.c.on_hold != on_hold)
+        .values(on_hold=on_hold)
+    )
+    return changed.rowcount > 0
 
 
 async def save_plan(
@@ -244,6 +256,7 @@ _CLAIM_LINE = (
     select(
         fulfillments.c.state,
         fulfillments.c.held,
+        orders.c.on_hold,
         (line_items.c.quantity - fulfillments.c.reversed).label("quantity"),
         orders.c.customer_email,
         orders.c.shipping_address,
@@ -310,17 +323,17 @@ class ClaimedLine(BaseModel):
     shipping_address: Address | None
 
 
-def refuse_reversed(state: str, *, held: bool) -> None:
+def refuse_reversed(state: str, *, held: bool, on_hold: bool) -> None:
     """Refuses to deliver what was reversed, or has to wait; for what is done there is no reason.
 
     Raises:
         ReversedError: The money went back.
-        HeldError: The money may go back.
+        HeldError: The money may go back, or an operator holds the order.
     """
     if state == FulfillmentState.REVERSED:
         raise ReversedError
-    if held and state != FulfillmentState.FULFILLED:
-        raise HeldError
+    if (held or on_hold) and state != FulfillmentState.FULFILLED:
+        raise HeldError(by_operator=not held)
 
 
 async def claim_line(connection: AsyncConnection, ref: FulfillmentRef) -> ClaimedLine:
@@ -331,7 +344,7 @@ async def claim_line(connection: AsyncConnection, ref: FulfillmentRef) -> Claime
         HeldError: The money may go back: nothing is delivered until that is known.
     """
     row = (await connection.execute(_CLAIM_LINE, naming(ref))).one()
-    refuse_reversed(row.state, held=row.held)
+    refuse_reversed(row.state, held=row.held, on_hold=row.on_hold)
     return ClaimedLine.model_validate(row, from_attributes=True)
 
 

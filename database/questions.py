@@ -171,27 +171,32 @@ async def give_address(
     """
     if await connection.scalar(_GIVE_ADDRESS, naming(ref)) is None:
         return False
+    await save_address(connection, ref.session_id, address, phone)
+    return True
+
+
+async def save_address(
+    connection: AsyncConnection, session_id: str, address: Address, phone: str | None
+) -> None:
+    """Makes another address the order's; Checkout's does not come back.
+
+    Args:
+        connection: Within whose transaction; it must have locked the order.
+        session_id: Which order.
+        address: Where its parcels shall go.
+        phone: A number for the carrier; None keeps the one that there is.
+    """
     collected = orders.c.collected
     known = case((func.jsonb_typeof(collected) == "object", collected), else_=_NOTHING)
     await connection.execute(
         update(orders)
-        .where(orders.c.session_id == ref.session_id)
+        .where(orders.c.session_id == session_id)
         .values(
             shipping_address=address.model_dump(),
+            address_changed_at=func.now(),
             **({"collected": known.op("||")(cast({"phone": phone}, JSONB))} if phone else {}),
         )
     )
-    return True
-
-
-async def is_address_given(connection: AsyncConnection, session_id: str) -> bool:
-    """Whether the customer has replaced the address that Checkout collected."""
-    found = await connection.scalar(
-        select(questions.c.name)
-        .where(questions.c.session_id == session_id, questions.c.answer == NEW_ADDRESS)
-        .limit(1)
-    )
-    return found is not None
 
 
 async def take_defaults(connection: AsyncConnection, ref: FulfillmentRef) -> frozenset[Question]:

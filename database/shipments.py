@@ -61,6 +61,7 @@ _CLAIM = (
     select(
         fulfillments.c.state,
         fulfillments.c.held,
+        orders.c.on_hold,
         (line_items.c.quantity - fulfillments.c.reversed).label("quantity"),
         orders.c.shipping_address,
         orders.c.collected["phone"].astext.label("phone"),
@@ -140,7 +141,7 @@ async def claim_shipment(connection: AsyncConnection, ref: FulfillmentRef) -> Cl
         HeldError: The money may go back: nothing is shipped until that is known.
     """
     row = (await connection.execute(_CLAIM, naming(ref))).one()
-    refuse_reversed(row.state, held=row.held)
+    refuse_reversed(row.state, held=row.held, on_hold=row.on_hold)
     return ClaimedShipment.model_validate(row, from_attributes=True)
 
 

@@ -89,7 +89,26 @@ orders = Table(
     _updated_at(),
     Column("closed_at", DateTime(timezone=True), comment="when the order reached its end"),
     Column("erased_at", DateTime(timezone=True), comment="when its personal data was erased"),
+    Column(
+        "on_hold",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="whether an operator holds back what is not delivered yet",
+    ),
+    Column(
+        "address_changed_at",
+        DateTime(timezone=True),
+        comment="since then the shipping address is not Checkout's any more",
+    ),
 )
+Index("ix_orders_customer_email", func.lower(orders.c.customer_email))
+Index(
+    "ix_orders_client_reference_id",
+    orders.c.client_reference_id,
+    postgresql_where=orders.c.client_reference_id.is_not(None),
+)
+Index("ix_orders_checkout_created_at", orders.c.checkout_created_at)
 
 # What was done to an order, by whom, and why.
 audit = Table(
@@ -102,6 +121,21 @@ audit = Table(
     Column("detail", Text, nullable=False, comment="no personal data"),
     _created_at(),
 )
+
+# What operators are to be told of, once for each cause; see database.alerts.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("session_id", Text, ForeignKey(orders.c.session_id), nullable=False),
+    Column("step", Text, nullable=False, comment="empty: the order as a whole"),
+    Column("cause", Text, nullable=False, comment="a stable word"),
+    Column("detail", Text, nullable=False, comment="no personal data"),
+    _created_at(),
+    Column("mailed_at", DateTime(timezone=True), comment="null until it is mailed"),
+    UniqueConstraint("session_id", "step", "cause", name="uq_alerts_session_id_step_cause"),
+)
+Index("ix_alerts_unmailed", alerts.c.id, postgresql_where=alerts.c.mailed_at.is_(None))
 
 line_items = Table(
     "line_items",

@@ -5,7 +5,7 @@
     │   ├── SessionUnknownError  Stripe knows no such Checkout Session: nothing to fulfill
     │   ├── AddressRefusedError  the carrier does not know the address: the customer is asked
     │   ├── ReversedError        the money went back: there is nothing to deliver any more
-    │   └── HeldError            the money may go back: nothing is delivered until that is known
+    │   └── HeldError            the money may go back, or an operator holds the order
     └── TransientError           trying again may help
         └── MisconfiguredError   only after somebody mends a key or a setting: try slowly
 
@@ -17,6 +17,7 @@ from datetime import timedelta
 
 REVERSED = "fulfillment_reversed"
 HELD = "fulfillment_held"
+HELD_BY_OPERATOR = "held_by_operator"
 
 
 class FulfillmentError(Exception):
@@ -59,12 +60,19 @@ class ReversedError(PermanentError):
 
 
 class HeldError(PermanentError):
-    """The money may go back: nothing is delivered until that is known."""
+    """The money may go back, or an operator holds the order: nothing is delivered meanwhile.
 
-    def __init__(self) -> None:
-        super().__init__(
-            HELD, "a dispute, a fraud warning or a refund without a line item: decide about it"
-        )
+    Args:
+        by_operator: Which of the two.
+    """
+
+    def __init__(self, *, by_operator: bool = False) -> None:
+        if by_operator:
+            super().__init__(HELD_BY_OPERATOR, "an operator holds this order: release it")
+        else:
+            super().__init__(
+                HELD, "a dispute, a fraud warning or a refund without a line item: decide about it"
+            )
 
 
 class TransientError(FulfillmentError):

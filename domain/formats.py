@@ -1,14 +1,18 @@
 """Amounts and days as people of one language write them."""
 
 from datetime import datetime
+from typing import Annotated
 
 from babel import Locale, dates
 from babel.core import UnknownLocaleError
 from babel.numbers import format_currency, get_currency_precision
+from pydantic import Field
 
 from domain.money import Money
 
 FALLBACK_LOCALE = Locale("en")
+StorableText = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""What PostgreSQL can store."""
 
 
 def parse_locale(name: str | None) -> Locale | None:

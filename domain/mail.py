@@ -95,6 +95,17 @@ def is_address(text: str) -> bool:
     )
 
 
+def check_address(text: str) -> str:
+    """Returns the address.
+
+    Raises:
+        ValueError: It is none, or more than one.
+    """
+    if not is_address(text):
+        raise ValueError("must be one mail address")
+    return text
+
+
 def message_id(session_id: str, name: str, key: str, public_url: str) -> str:
     """The Message-ID of one mail, with its angle brackets; the same for ever.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local.ports import LOCALHOST, free_port
 from local.process import Part, Process, running
+from workflows import search
 
 RETENTION_DAYS = 90
 """How long a closed workflow keeps its ID. The server's default of one day is shorter than
@@ -57,6 +58,8 @@ def temporal_part(
     argv += ["--namespace", namespace, "--log-level", "warn"]
     if ui_codec_endpoint:
         argv += ["--ui-codec-endpoint", ui_codec_endpoint]
+    for name, kind in search.TYPES.items():
+        argv += ["--search-attribute", f"{name}={kind}"]
     argv += ["--headless"] if ui_port is None else ["--ui-port", str(ui_port)]
     for name, value in dynamic_config.items():
         argv += ["--dynamic-config-value", f"{name}={json.dumps(value)}"]

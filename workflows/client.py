@@ -107,7 +107,7 @@ class Fulfillments:
         Raises:
             TransientError: The Temporal server did not accept it in time.
         """
-        request = FulfillCheckoutInput(session_id=session_id, account=account)
+        request = FulfillCheckoutInput(session_id=session_id, account=account, searchable=True)
         signal = (EVENT_SIGNAL, event) if event else None
         async with accepted():
             try:
@@ -125,7 +125,7 @@ class Fulfillments:
         One that Temporal has lost is started anew, and reads the record by itself; one that has
         ended is left alone.
         """
-        request = FulfillCheckoutInput(session_id=session_id, account=account)
+        request = FulfillCheckoutInput(session_id=session_id, account=account, searchable=True)
         signal = (NEWS_SIGNAL, FulfillmentNews(step=step))
         async with accepted():
             with suppress(WorkflowAlreadyStartedError):
@@ -135,7 +135,7 @@ class Fulfillments:
         self, session_id: str, *, account: str | None, reversal_id: str | None = None
     ) -> bool:
         """See `activities.ports.Fulfillments`."""
-        request = FulfillCheckoutInput(session_id=session_id, account=account)
+        request = FulfillCheckoutInput(session_id=session_id, account=account, searchable=True)
         signal = (REVERSAL_SIGNAL, ReversalRecorded(id=reversal_id)) if reversal_id else None
         async with accepted():
             try:

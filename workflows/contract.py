@@ -3,8 +3,13 @@
 Names and shapes stand in histories: add to them, never rename.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Self
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from domain.checkout import Address
+from domain.formats import StorableText
+from domain.mail import check_address
 from domain.orders import FulfillmentState, OrderState
 
 WORKFLOW = "FulfillCheckout"
@@ -24,6 +29,8 @@ class FulfillCheckoutInput(_Message):
     session_id: str
     account: str | None = None
     """The connected account that it belongs to; None for our own."""
+    searchable: bool = False
+    """Whether it sets search attributes; those that began under 0.3.0 end as they began."""
 
 
 class CheckoutEvent(_Message):
@@ -52,6 +59,43 @@ class OperatorDecision(_Message):
     step: str = Field(min_length=1)
     by: str = Field(min_length=1)
     reason: str = ""
+
+
+class OperatorRequest(_Message):
+    """What an operator wants done to an order, and who and why."""
+
+    by: StorableText = Field(min_length=1, max_length=200)
+    reason: StorableText = Field(default="", max_length=1000)
+    """No personal data: it stands in the order's timeline."""
+
+
+class ReasonedRequest(OperatorRequest):
+    """As `OperatorRequest`, of what needs a reason."""
+
+    reason: StorableText = Field(min_length=1, max_length=1000)
+
+
+class ResendReceiptRequest(OperatorRequest):
+    """To whom the receipt goes again."""
+
+    to: Annotated[str, AfterValidator(check_address)] | None = None
+    """A corrected mail address, also of later mails; by default where they go now."""
+
+
+class ChangeAddressRequest(OperatorRequest):
+    """Where the parcels shall go that no carrier has booked yet."""
+
+    address: Address
+    phone: StorableText | None = None
+
+    @model_validator(mode="after")
+    def _check_address(self) -> Self:
+        given = self.address
+        if not (given.name and given.line1 and given.country):
+            raise ValueError("an address has a name, line1 and a country at least")
+        if any("\0" in text for text in given.model_dump(exclude_none=True).values()):
+            raise ValueError("an address holds no NUL characters")
+        return self
 
 
 class StepView(_Message):

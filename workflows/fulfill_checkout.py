@@ -11,12 +11,22 @@ from the rest. The workflow ends when every step is settled.
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.desk import (
+        ChangeAddressInput,
+        DeskActivities,
+        HoldInput,
+        RefundAllInput,
+        ResendInput,
+    )
     from activities.mails import (
         MailActivities,
         SendDeliveryInput,
@@ -32,7 +42,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.catalog import UNASSIGNED
     from domain.checkout import Payment
-    from domain.ids import FulfillmentRef
+    from domain.ids import FulfillmentRef, is_livemode_session
     from domain.orders import (
         CLOSED_STATES,
         SETTLED_STATES,
@@ -41,17 +51,21 @@ with workflow.unsafe.imports_passed_through():
         OrderState,
         PlannedFulfillment,
     )
-    from workflows import options
+    from workflows import options, search
     from workflows.contract import (
         EVENT_SIGNAL,
         NEWS_SIGNAL,
         REVERSAL_SIGNAL,
         WORKFLOW,
+        ChangeAddressRequest,
         CheckoutEvent,
         FulfillCheckoutInput,
         FulfillmentNews,
         FulfillmentResult,
         FulfillmentSummary,
+        OperatorRequest,
+        ReasonedRequest,
+        ResendReceiptRequest,
         ReversalRecorded,
     )
     from workflows.fulfillment.kind import FulfillmentKind
@@ -66,6 +80,8 @@ with workflow.unsafe.imports_passed_through():
         Verdict,
     )
 
+_Request = TypeVar("_Request")
+_Answer = TypeVar("_Answer")
 _RETRY_OR_SKIP = frozenset({Verdict.RETRY, Verdict.SKIP})
 _ANY_VERDICT = frozenset(Verdict)
 _SETTLED_AS = {
@@ -83,7 +99,10 @@ class FulfillCheckout(OperatedWorkflow):
     def __init__(self, request: FulfillCheckoutInput) -> None:
         self._session_id = request.session_id
         self._account = request.account
-        self._steps = Steps(request.session_id)
+        self._searchable = request.searchable
+        self._steps = Steps(request.session_id, self._make_searchable)
+        self._known: OrderSnapshot | None = None
+        self._shown: dict[SearchAttributeKey[Any], Any] = {}
         self._events = 0
         self._events_seen = 0
         self._tasks: list[asyncio.Task[Any]] = []
@@ -94,6 +113,12 @@ class FulfillCheckout(OperatedWorkflow):
     @workflow.run
     async def run(self, request: FulfillCheckoutInput) -> FulfillmentResult:  # noqa: ARG002 - read by __init__
         """Runs until every step is settled, or the session turns out not to be paid."""
+        result = await self._run()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        self._make_searchable(result.state)
+        return result
+
+    async def _run(self) -> FulfillmentResult:
         payment = self._steps.add("payment", None, _RETRY_OR_SKIP, self._has_new_event)
         telling: asyncio.Task[StepState] | None = None
         while True:
@@ -137,6 +162,116 @@ class FulfillCheckout(OperatedWorkflow):
         workflow.logger.info("reversal %s", reversal.id)
         self._reversals += 1
         self._steps.hear_all()
+
+    @workflow.update(description="Send the receipt again; `to`: a corrected mail address")
+    async def resend_receipt(self, asked: ResendReceiptRequest) -> None:
+        """Sends the receipt again, once there is one."""
+        request = ResendInput(
+            session_id=self._session_id, by=asked.by, note=asked.reason, to=asked.to
+        )
+        await self._at_desk(DeskActivities.resend_receipt, request)
+
+    @workflow.update(description="Have what is not booked yet go to another address")
+    async def change_address(self, asked: ChangeAddressRequest) -> None:
+        """Changes where parcels go that no carrier has booked yet."""
+        request = ChangeAddressInput(
+            session_id=self._session_id,
+            by=asked.by,
+            note=asked.reason,
+            address=asked.address,
+            phone=asked.phone,
+        )
+        await self._at_desk(DeskActivities.change_address, request)
+
+    @workflow.update(description="Deliver nothing more until it is released; needs a reason")
+    async def hold(self, asked: ReasonedRequest) -> None:
+        """Holds back what is not delivered yet."""
+        await self._hold(asked, on_hold=True)
+
+    @workflow.update(description="Deliver after all what was held back by `hold`")
+    async def release(self, asked: OperatorRequest) -> None:
+        """Ends a hold."""
+        await self._hold(asked, on_hold=False)
+
+    @workflow.update(description="Refund all that is left and take it back; needs a reason")
+    async def cancel_and_refund(self, asked: ReasonedRequest) -> str:
+        """Refunds the order, and answers the request's ID."""
+        request = RefundAllInput(
+            session_id=self._session_id,
+            by=asked.by,
+            note=asked.reason,
+            request_id=f"rfr_{workflow.uuid4().hex}",
+        )
+        return await self._at_desk(DeskActivities.refund_all, request)
+
+    async def _hold(self, asked: OperatorRequest, *, on_hold: bool) -> None:
+        request = HoldInput(
+            session_id=self._session_id, by=asked.by, note=asked.reason, on_hold=on_hold
+        )
+        await self._at_desk(DeskActivities.hold_order, request)
+
+    async def _at_desk(
+        self, act: Callable[[Any, _Request], Awaitable[_Answer]], request: _Request
+    ) -> _Answer:
+        """Does what an operator asks for; it fails where that cannot be."""
+        try:
+            return await workflow.execute_activity_method(
+                act,
+                request,
+                start_to_close_timeout=options.DESK.timeout,
+                schedule_to_close_timeout=options.DESK.give_up_after,
+                retry_policy=options.RETRY,
+                summary="an operator",
+            )
+        except ActivityError as error:
+            cause = error.cause or error
+            raise ApplicationError(
+                str(cause), type=cause.type if isinstance(cause, ApplicationError) else None
+            ) from error
+
+    def _make_searchable(self, ended: OrderState | None = None) -> None:
+        """Shows operators where the order stands: once it does not go straight through, and then.
+
+        Each change costs an event, so that an order that does has one in all.
+        """
+        if not self._searchable:
+            return
+        slow = self._steps.any_in(StepState.WAITING, StepState.RETRYING)
+        if not (ended or self._shown or slow or self._steps.needs_operator):
+            return
+        known = self._known
+        total = known.total if known else None
+        values: dict[SearchAttributeKey[Any], Any] = {
+            search.ORDER_STATE: ended or self._state(),
+            search.NEEDS_ATTENTION: self._steps.needs_operator,
+            search.LIVEMODE: is_livemode_session(self._session_id),
+            search.ACCOUNT: self._account,
+            search.PAYMENT_STATE: known.payment if known else None,
+            search.AMOUNT_MINOR: total.amount_minor if total else None,
+            search.CURRENCY: total.currency if total else None,
+            search.CREATED: known.created_at if known else None,
+        }
+        changed = {
+            key: value
+            for key, value in values.items()
+            if value is not None and self._shown.get(key) != value
+        }
+        if changed:
+            self._shown |= changed
+            workflow.upsert_search_attributes(
+                [key.value_set(value) for key, value in changed.items()]
+            )
+
+    def _state(self) -> OrderState:
+        """Where the order stands; its record says the same, but for a moment."""
+        if self._steps.any_in(StepState.ACTION_REQUIRED, StepState.ALARM):
+            return OrderState.ACTION_REQUIRED
+        if self._known is None or self._known.payment is not Payment.SETTLED:
+            return OrderState.AWAITING_PAYMENT
+        states = {step.state for step in self._steps.deliveries()}
+        if StepState.DONE in states and states - _SETTLED_AS.keys():
+            return OrderState.PARTIALLY_FULFILLED
+        return OrderState.FULFILLING
 
     async def _deliver(self, snapshot: OrderSnapshot) -> None:
         """Delivers every line item, and mails the receipt, until all of it is settled."""
@@ -268,7 +403,8 @@ class FulfillCheckout(OperatedWorkflow):
         request = SyncOrderInput(
             session_id=self._session_id, account=self._account, replan_line_item_id=replan
         )
-        return await step.execute(OrderActivities.sync_order, request, options.STRIPE)
+        self._known = await step.execute(OrderActivities.sync_order, request, options.STRIPE)
+        return self._known
 
     def _start(self, item: Fulfillment) -> None:
         ref = self._ref(item)

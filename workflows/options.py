@@ -100,6 +100,13 @@ MESSAGE_JITTER = 0.1
 MESSAGE_TIMEOUT = timedelta(seconds=60)
 """The most that one try may take, its log included."""
 
+DESK = StepOptions(
+    # An operator waits for the answer.
+    timeout=timedelta(seconds=10),
+    give_up_after=timedelta(seconds=30),
+    local_timeout=timedelta(0),
+)
+
 RECEIPT_PATIENCE = timedelta(minutes=10)
 """How long a receipt waits for deliveries that are being retried, to tell of them too."""
 

@@ -309,10 +309,14 @@ class Steps:
 
     Args:
         session_id: The order's Checkout Session; None as long as nobody knows it.
+        on_change: Hears that a step has changed its state.
     """
 
-    def __init__(self, session_id: str | None) -> None:
+    def __init__(
+        self, session_id: str | None, on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self.session_id = session_id
+        self._on_change = on_change
         self._steps: dict[str, Step] = {}
 
     def add(
@@ -426,6 +430,11 @@ class Steps:
         """The steps that deliver line items."""
         return tuple(step for step in self._steps.values() if step.ref is not None)
 
+    @property
+    def needs_operator(self) -> bool:
+        """Whether a step waits for an operator."""
+        return self.any_in(*_PARKED)
+
     def any_in(self, *states: StepState) -> bool:
         """Whether a step is in one of these states now."""
         return any(step.state in states for step in self._steps.values())
@@ -486,6 +495,7 @@ class Steps:
             if step.state is StepState.ALARM:
                 lines += ["", "Mend the key or the setting: it is tried again by itself, slowly."]
         workflow.set_current_details("\n".join(lines))
+        self._on_change()
 
 
 def _view(step: Step) -> StepView:
