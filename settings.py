@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.checkout import ForeignSessions
 from domain.ids import ALL_ACCOUNTS, is_account_id
+from domain.mail import Branding
 from domain.shipping import CarrierChoice
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -33,6 +34,7 @@ UNENCRYPTED = "none"
 """Instead of keys."""
 STANDARD_WEBHOOKS_FORM = "each secret is whsec_ and 24 to 64 bytes in base64"
 _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{16,}")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
@@ -118,12 +120,17 @@ class Settings(DatabaseSettings):
     shop_name: str = ""
     shop_logo_url: str = ""
     shop_color: str = "#1a1f36"
-    """Of headings and buttons."""
+    """Of headings and buttons, in mails and pages."""
     shop_support_email: str = ""
     shop_postal_address: str = ""
-    """In the foot of every mail."""
+    """In the foot of every mail and page."""
     shop_language: str = "en"
-    """Of mails to customers whose own language is not there."""
+    """Of mails and pages for customers whose own language is not there."""
+    embed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """The merchant's own sites, https://shop.example, comma-separated: may show the order's page
+    in a frame, and read it as JSON."""
+    visits_per_minute: int = Field(default=120, ge=0)
+    """How many pages of orders one address may ask for; 0: as many as it likes."""
     signing_secrets: _Secrets
     """Comma-separated: sign the links that customers get and the answers to entitlement checks.
     The first one signs; keep the old one behind it for as long as its links are to work."""
@@ -142,6 +149,17 @@ class Settings(DatabaseSettings):
         return () if texts == [UNENCRYPTED] else tuple(b64decode(text) for text in texts)
 
     @property
+    def branding(self) -> Branding:
+        """What mails and pages show of the shop."""
+        return Branding(
+            name=self.shop_name,
+            logo_url=self.shop_logo_url,
+            color=self.shop_color,
+            support_email=self.shop_support_email,
+            postal_address=self.shop_postal_address,
+        )
+
+    @property
     def livemode(self) -> bool:
         """Whether the key works on real money; a session of the other mode is not ours."""
         return "_live_" in self.stripe_api_key.get_secret_value()
@@ -154,6 +172,7 @@ class Settings(DatabaseSettings):
         "mail_webhook_secrets",
         "signing_secrets",
         "temporal_payload_keys",
+        "embed_origins",
         mode="before",
     )
     @classmethod
@@ -217,6 +236,14 @@ class Settings(DatabaseSettings):
     def _check_accounts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value != (ALL_ACCOUNTS,) and not all(is_account_id(account) for account in value):
             raise ValueError("must be acct_… IDs, comma-separated, or * alone")
+        return value
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError("must be origins as https://shop.example, comma-separated")
         return value
 
     @field_validator("smtp_url")

@@ -51,7 +51,6 @@ from database.migrate import newest_revision
 from domain.catalog import Catalog, CatalogError
 from domain.errors import TransientError
 from domain.links import Links
-from domain.mail import Branding
 from emails.render import Renderer
 from ending import run_to_end
 from logs import log_to_stderr
@@ -220,17 +219,10 @@ def _links(settings: Settings) -> Links:
 
 
 def _mails(settings: Settings, database: Database) -> Mails:
-    branding = Branding(
-        name=settings.shop_name,
-        logo_url=settings.shop_logo_url,
-        color=settings.shop_color,
-        support_email=settings.shop_support_email,
-        postal_address=settings.shop_postal_address,
-    )
     return Mails(
         database,
         SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from),
-        Renderer(_links(settings), branding, shop_language=settings.shop_language),
+        Renderer(_links(settings), settings.branding, shop_language=settings.shop_language),
         public_url=settings.public_url,
         reply_to=settings.shop_support_email or None,
     )

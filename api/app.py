@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic import SecretStr
 from starlette.requests import Request
+from starlette.responses import Response
 
 from activities.access import Access
 from activities.desk import Desk
@@ -41,15 +42,19 @@ from api import (
     health,
     landing,
     licenses,
+    live,
     messages,
     orders,
+    pages,
     refunds,
     reversals,
     storefront,
     webhook,
 )
+from api.cors import PathCors
 from api.events import handled_events
 from api.services import Services
+from api.visits import TooManyVisitsError, VisitLimit
 from database.engine import Database
 from domain.catalog import Catalog, CatalogError
 from domain.entitlement_tokens import EntitlementTokens
@@ -119,6 +124,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 catalog=catalog,
                 files=DownloadFolder(configured.downloads_folder),
                 links=Links(configured.public_url, signing_secrets),
+                branding=configured.branding,
+                shop_language=configured.shop_language,
+                embed_origins=configured.embed_origins,
+                visits=VisitLimit(configured.visits_per_minute),
                 public_url=configured.public_url,
                 livemode=configured.livemode,
                 operator_token=configured.operator_token.get_secret_value(),
@@ -137,6 +146,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for part in (
         webhook,
         landing,
+        live,
+        pages,
         answers,
         storefront,
         orders,
@@ -156,24 +167,31 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(carrier.router)
     if configured.mail_webhook_secrets:
         app.include_router(emails.webhook_router)
+    if configured.embed_origins:
+        app.add_middleware(
+            PathCors, path=live.JSON_PATH, origins=configured.embed_origins, methods=["GET"]
+        )
     if configured.temporal_codec_token is not None:
         app.include_router(codec.router)
         app.add_middleware(
-            codec.CodecCors,
-            allow_origins=[configured.temporal_ui_origin] if configured.temporal_ui_origin else [],
-            allow_methods=["POST"],
-            allow_headers=["Authorization", "Content-Type", "X-Namespace"],
+            PathCors,
+            path=f"{codec.PATH}/",
+            origins=[configured.temporal_ui_origin] if configured.temporal_ui_origin else [],
+            methods=["POST"],
+            headers=["Authorization", "Content-Type", "X-Namespace"],
         )
     if configured.catalog_file is not None:
         app.include_router(storefront.checkout_router)
         app.add_middleware(
-            storefront.CheckoutCors,
-            allow_origins=catalog.checkout.origins,
-            allow_methods=["POST"],
-            allow_headers=["Idempotency-Key"],
+            PathCors,
+            path=storefront.CHECKOUT_PATH,
+            origins=catalog.checkout.origins,
+            methods=["POST"],
+            headers=["Idempotency-Key"],
         )
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(TransientError, _unavailable)
+    app.add_exception_handler(TooManyVisitsError, _too_many)
     return app
 
 
@@ -202,6 +220,16 @@ def _standard_verifier(
         standard_webhooks.verify(body, headers, plain)
 
     return verify
+
+
+async def _too_many(request: Request, _error: Exception) -> Response:
+    retry = {"Retry-After": str(pages.TOO_MANY_S)}
+    if request.url.path.endswith(".json"):
+        response: Response = JSONResponse({"error": "too many requests"}, 429, retry)
+    else:
+        response = pages.page(request, "too_many", status=429, locale=pages.locale_for(request))
+        response.headers.update(retry)
+    return response
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:

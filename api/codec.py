@@ -12,8 +12,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from google.protobuf import json_format
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Receive, Scope, Send
 from temporalio.api.common.v1 import Payload, Payloads
 
 from api.bodies import read_body
@@ -78,14 +76,3 @@ def _answer(payloads: list[Payload]) -> Response:
     # What is decrypted here is for one pair of eyes.
     headers = {"Cache-Control": "no-store"}
     return Response(body, media_type="application/json", headers=headers)
-
-
-class CodecCors(CORSMiddleware):
-    """Lets the Web UI's pages call the codec, and nothing else."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes everything else on as it is."""
-        if str(scope.get("path", "")).startswith(f"{PATH}/"):
-            await super().__call__(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)

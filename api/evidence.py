@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import HTMLResponse
 
 from api.orders import require_operator
-from api.pages import HEADERS, templates
+from api.pages import HEADERS, render
 from api.services import Services, ServicesOf
 from database.evidence import read_evidence
 from database.orders import read_states
@@ -41,13 +41,11 @@ async def get_evidence(session_id: str, services: ServicesOf) -> EvidencePack:
 
 
 @router.get("/orders/{session_id}/evidence.html", response_class=HTMLResponse)
-async def get_evidence_page(
-    session_id: str, services: ServicesOf, request: Request
-) -> HTMLResponse:
+async def get_evidence_page(session_id: str, services: ServicesOf) -> HTMLResponse:
     """The same as a page to be printed, or saved as a PDF."""
     pack = await _read(session_id, services)
     values = {"pack": pack, "time": _time, "money": _money, **_tables(pack)}
-    return templates.TemplateResponse(request, "evidence.html", values, headers=_HEADERS)
+    return HTMLResponse(render("evidence", FALLBACK_LOCALE, values), headers=_HEADERS)
 
 
 def _tables(pack: EvidencePack) -> dict[str, list[tuple[object, ...]]]:

@@ -10,22 +10,27 @@ Source: Stripe's guide "Fulfill orders", "Trigger fulfillment on your landing pa
 import asyncio
 import logging
 from datetime import datetime, timedelta
+from enum import Enum
+from functools import partial
+from urllib.parse import urlencode
 
 from babel.dates import format_date
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from api.pages import REFRESH_S, could_be_ours, page
+from api.pages import REFRESH_S, could_be_ours, locale_for, page
 from api.services import Services, ServicesOf
+from api.visits import PATH, may_see_all, remember
 from database import sweeps
 from database.order_view import read_order
 from domain.checkout import CheckoutSession, SessionStatus
 from domain.errors import PermanentError, TransientError
-from domain.formats import format_money, locale_of
+from domain.formats import format_money
 from domain.ids import FulfillmentRef
 from domain.money import Money
 from domain.orders import (
     CLOSED_STATES,
+    OPEN_STATES,
     WAITING_STATES,
     Fulfillment,
     FulfillmentState,
@@ -45,37 +50,84 @@ SESSION_LIFETIME = timedelta(hours=24)
 _WAITING = WAITING_STATES | {FulfillmentState.AWAITING_OPERATOR}
 
 
-@router.get("/after-checkout", response_class=HTMLResponse)
+@router.get(PATH, response_class=HTMLResponse)
 async def after_checkout(
-    request: Request, services: ServicesOf, session_id: str = "", account: str | None = None
+    request: Request,
+    services: ServicesOf,
+    session_id: str = "",
+    account: str | None = None,
+    token: str | None = None,
+    *,
+    embedded: bool = False,
 ) -> HTMLResponse:
-    """The customer's page after Checkout; `account` names a connected account."""
+    """The customer's page after Checkout.
+
+    `account` names a connected account; `token` stands in the links of mails, and shows the whole
+    page at any time; `embedded` is for a frame in the merchant's own page.
+    """
+    locale = locale_for(request)
+    await services.visits.count(request)
+    not_found = partial(page, request, "not_found", status=404, locale=locale)
     if not could_be_ours(session_id, account, services):
-        return page(request, "not_found", status=404)
+        return not_found()
     try:
-        order = await _read(services, session_id)
-        unknown = order is None or order.state is OrderState.UNKNOWN_SESSION
-        if unknown:
-            session = await _ask_stripe(services, session_id, account)
-            if session.status is not SessionStatus.COMPLETE:
-                return page(request, "not_paid", session=session)
-            if await _is_from_before_us(services, session):
-                return page(request, "not_found", status=404)
-        else:
-            account = order.account if order else account
-        if unknown or order is None or order.state not in CLOSED_STATES:
-            order = await _fulfilled(services, session_id, account)
+        found = await find_order(services, session_id, account)
     except PermanentError as error:
         logger.info("landing page for a session that Stripe refuses: %s", error.message)
-        return page(request, "not_found", status=404)
+        return not_found()
     except TransientError as error:
         # The webhook fulfills it all the same; the customer only has to look again.
         logger.warning("landing page without an answer: %s", error.message)
-        return page(request, "unavailable", status=503, refresh_s=REFRESH_S)
-    return _order_page(request, services, order)
+        found = Unseen.YET
+    if isinstance(found, CheckoutSession):
+        return page(request, "not_paid", session=found, locale=locale)
+    if found is Unseen.EVER:
+        return not_found()
+    if found is Unseen.YET:
+        return page(request, "unavailable", status=503, refresh_s=REFRESH_S, locale=locale)
+    return order_page(request, services, found, token, embedded=embedded)
 
 
-async def _read(services: Services, session_id: str) -> Order | None:
+class Unseen(Enum):
+    """Why there is no order to show."""
+
+    YET = "yet"
+    """It is not recorded yet."""
+    EVER = "ever"
+    """It is none of ours."""
+
+
+async def find_order(
+    services: Services, session_id: str, account: str | None
+) -> Order | CheckoutSession | Unseen:
+    """Triggers the fulfillment of a session that was paid, and waits for what comes quickly.
+
+    Returns:
+        Its order, or the session where it was not paid.
+
+    Raises:
+        PermanentError: Stripe knows no such session, or not for this account.
+        TransientError: Stripe does not answer.
+    """
+    order = await read_one(services, session_id)
+    unknown = order is None or order.state is OrderState.UNKNOWN_SESSION
+    if unknown:
+        session = await _ask_stripe(services, session_id, account)
+        if session.status is not SessionStatus.COMPLETE:
+            return session
+        if await _is_from_before_us(services, session):
+            return Unseen.EVER
+    else:
+        account = order.account if order else account
+    if unknown or order is None or order.state not in CLOSED_STATES:
+        order = await _fulfilled(services, session_id, account)
+    if order is None or order.state is OrderState.UNKNOWN_SESSION:
+        return Unseen.YET
+    return order
+
+
+async def read_one(services: Services, session_id: str) -> Order | None:
+    """The order of a session, as it is recorded."""
     async with services.database.transaction() as connection:
         return await read_order(connection, session_id)
 
@@ -108,12 +160,12 @@ async def _fulfilled(services: Services, session_id: str, account: str | None) -
         await services.fulfillments.trigger(session_id, account=account, reopen=True)
     except TransientError as error:
         logger.warning("landing page shows what is recorded: %s", error.message)
-        return await _read(services, session_id)
+        return await read_one(services, session_id)
     ending = asyncio.create_task(services.fulfillments.result(session_id))
     try:
         async with asyncio.timeout(MAX_WAIT_S):
             while not ending.done():
-                order = await _read(services, session_id)
+                order = await read_one(services, session_id)
                 if order is not None and not _moves_by_itself(order):
                     return order
                 await asyncio.wait({ending}, timeout=POLL_S)
@@ -121,7 +173,7 @@ async def _fulfilled(services: Services, session_id: str, account: str | None) -
         logger.info("order %s is still being fulfilled", session_id)
     finally:
         ending.cancel()
-    return await _read(services, session_id)
+    return await read_one(services, session_id)
 
 
 def _moves_by_itself(order: Order) -> bool:
@@ -134,10 +186,26 @@ def _moves_by_itself(order: Order) -> bool:
     return FulfillmentState.PENDING in states or not states & _WAITING
 
 
-def _order_page(request: Request, services: Services, order: Order | None) -> HTMLResponse:
-    if order is None or order.state is OrderState.UNKNOWN_SESSION:
-        return page(request, "unavailable", status=503, refresh_s=REFRESH_S)
-    locale = locale_of(order.locale)
+def order_page(
+    request: Request,
+    services: Services,
+    order: Order,
+    token: str | None,
+    *,
+    part: bool = False,
+    embedded: bool = False,
+) -> HTMLResponse:
+    """An order's page.
+
+    Args:
+        request: The browser's.
+        services: What there is.
+        order: Which order.
+        token: What the link carried, if anything.
+        part: Whether only what changes is wanted.
+        embedded: Whether it is for a frame in the merchant's own page.
+    """
+    locale = locale_for(request, order.locale)
 
     def money(value: Money) -> str:
         return format_money(value, locale)
@@ -148,14 +216,29 @@ def _order_page(request: Request, services: Services, order: Order | None) -> HT
     def ref(line: OrderLine, item: Fulfillment) -> FulfillmentRef:
         return FulfillmentRef(session_id=order.session_id, line_item_id=line.id, kind=item.kind)
 
-    waiting = order.state in {OrderState.FULFILLING, OrderState.AWAITING_PAYMENT}
-    return page(
+    whole = may_see_all(request, services.links, order, token)
+    names = {"session_id": order.session_id, "account": order.account, "token": token}
+    response = page(
         request,
-        "order",
+        "order_part" if part else "order",
+        embeddable=embedded,
+        locale=locale,
         order=order,
+        whole=whole,
         money=money,
         date=date,
         ref=ref,
         links=services.links,
-        refresh_s=REFRESH_S if waiting else None,
+        query=urlencode({name: value for name, value in names.items() if value}),
+        refresh_s=REFRESH_S if is_open(order) else None,
     )
+    if whole and not embedded and not part:
+        # A frame's cookie would be a third party's, which browsers keep from us.
+        secure = services.public_url.startswith("https:")
+        remember(response, services.links, order, secure=secure)
+    return response
+
+
+def is_open(order: Order) -> bool:
+    """Whether the page may change before the customer has seen all of it."""
+    return order.state in OPEN_STATES

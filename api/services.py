@@ -11,12 +11,14 @@ from activities.desk import Desk
 from activities.mail_queue import MailQueue
 from activities.ports import CheckoutSessions, Downloadable
 from activities.refunds import Refunder
+from api.visits import VisitLimit
 from database.engine import Database
 from domain.catalog import Catalog
 from domain.entitlement_tokens import EntitlementTokens
 from domain.events import StripeEvent
 from domain.ids import ALL_ACCOUNTS
 from domain.links import Links
+from domain.mail import Branding
 from domain.shipping import TrackingUpdate
 from domain.storefront import Checkouts
 from workflows.client import Fulfillments
@@ -48,6 +50,10 @@ class Services:
         catalog: What `POST /checkout` sells.
         files: What the kind `download` hands out.
         links: Makes and reads the links that customers get.
+        branding: What pages show of the shop.
+        shop_language: Of pages for customers whose own language is not known.
+        embed_origins: The merchant's sites that may show the order's page in their own.
+        visits: Counts how often an address asks for pages of orders.
         public_url: Where customers reach this service.
         livemode: Whether this deployment works on real money.
         operator_token: The bearer token of the operator API.
@@ -74,6 +80,10 @@ class Services:
     catalog: Catalog
     files: Downloadable
     links: Links
+    branding: Branding
+    shop_language: str
+    embed_origins: tuple[str, ...]
+    visits: VisitLimit
     public_url: str
     livemode: bool
     operator_token: str

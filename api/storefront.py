@@ -24,8 +24,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, field_validator
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Receive, Scope, Send
 
 from api.pages import HEADERS, REFRESH_S, could_be_ours, page
 from api.services import Services, ServicesOf
@@ -176,17 +174,6 @@ async def open_checkout(
         else EmbeddedCheckout(id=opened.id, client_secret=opened.client_secret or "")
     )
     return JSONResponse(answer.model_dump(), status_code=201, headers={"Cache-Control": "no-store"})
-
-
-class CheckoutCors(CORSMiddleware):
-    """Lets pages of other origins call `POST /checkout`, and nothing else."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes everything else on as it is."""
-        if scope.get("path") == CHECKOUT_PATH:
-            await super().__call__(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
 
 
 @router.get(

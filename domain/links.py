@@ -26,6 +26,7 @@ class LinkExpiredError(LinkInvalidError):
 
 
 class _Purpose(StrEnum):
+    ORDER = "order"
     ANSWER = "answer"
     DOWNLOAD = "download"
 
@@ -83,6 +84,21 @@ class Links:
     def order(self, session_id: str, account: str | None) -> str:
         """The order's landing page."""
         return f"{self._public_url}/after-checkout?{order_query(session_id, account)}"
+
+    def own_order(self, session_id: str, account: str | None) -> str:
+        """The order's landing page, which shows its bearer all of it at any time."""
+        return f"{self.order(session_id, account)}&token={self.order_token(session_id)}"
+
+    def order_token(self, session_id: str) -> str:
+        """What shows its bearer all of one order."""
+        return self._serializer(_Purpose.ORDER).dumps(session_id)
+
+    def shows_order(self, token: str, session_id: str) -> bool:
+        """Whether `order_token` made a token for this order."""
+        try:
+            return bool(self._serializer(_Purpose.ORDER).loads(token) == session_id)
+        except BadData:
+            return False
 
     def try_again(self, session_id: str, account: str | None) -> str:
         """Where a lost payment is made again."""

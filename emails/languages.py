@@ -1,4 +1,4 @@
-"""The languages of mails: English stands in the templates, the others in `translations/`.
+"""The languages of mails and pages: English stands in the templates, the others beside them.
 
 Each `translations/<language>.po` is read at start; a test holds it to the templates.
 """
@@ -17,10 +17,10 @@ SOURCE_LANGUAGE = "en"
 _FOLDER = Path(__file__).parent / "translations"
 
 
-def read_translations() -> dict[str, NullTranslations]:
-    """The messages of all languages there are."""
+def read_translations(folder: Path = _FOLDER) -> dict[str, NullTranslations]:
+    """The texts of all languages there are in a folder; by default those of mails."""
     translations: dict[str, NullTranslations] = {SOURCE_LANGUAGE: NullTranslations()}
-    for path in sorted(_FOLDER.glob("*.po")):
+    for path in sorted(folder.glob("*.po")):
         compiled = BytesIO()
         with path.open("rb") as file:
             write_mo(compiled, read_po(file, locale=path.stem))

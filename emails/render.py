@@ -127,7 +127,7 @@ class Renderer:
             "tax_included": has_tax and not tax_added,
             "file_url": file_url,
             "answer_url": answer_url,
-            "landing_url": self._links.order(order.session_id, order.account),
+            "landing_url": self._links.own_order(order.session_id, order.account),
             "try_again_url": self._links.try_again(order.session_id, order.account),
         }
 

@@ -239,6 +239,8 @@ def _api(plan: Blueprint, port: int) -> Part:
     return _python(
         *("api", "-m", "uvicorn", "--factory", "api.app:create_app"),
         *("--host", LOCALHOST, "--port", str(port)),
+        # Open pages of orders listen for as long as they are let.
+        *("--timeout-graceful-shutdown", "2"),
         env=plan.environment,
         health_url=f"http://{LOCALHOST}:{port}/readyz",
     )

@@ -12,18 +12,32 @@ from babel.messages.pofile import read_po
 from tests.emails.samples import LANGUAGES, MAILS
 
 FOLDER = Path(__file__).parent.parent.parent / "emails"
+PAGES = FOLDER.parent / "api"
 CATALOGS = sorted((FOLDER / "translations").glob("*.po"))
+PAGE_CATALOGS = sorted((PAGES / "translations").glob("*.po"))
 TEMPLATES = sorted(path for end in ("txt", "html") for path in FOLDER.glob(f"*/*.{end}"))
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
 @pytest.fixture(scope="module")
-def source() -> set[str]:
-    """All texts of the templates."""
+def sources() -> dict[Path, set[str]]:
+    """All texts of the templates of mails and of pages."""
     with (FOLDER / "babel.cfg").open() as file:
         methods, options = frontend.parse_mapping_cfg(file)  # type: ignore[attr-defined]  # old stubs
-    found = extract_from_dir(FOLDER, method_map=methods, options_map=options)
-    return {text for _, _, text, _, _ in found if isinstance(text, str)}
+    return {
+        folder: {
+            text
+            for _, _, text, _, _ in extract_from_dir(
+                folder, method_map=methods, options_map=options
+            )
+            if isinstance(text, str)
+        }
+        for folder in (FOLDER, PAGES)
+    }
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(FOLDER.parent).as_posix()
 
 
 def _read(path: Path) -> Catalog:
@@ -33,14 +47,16 @@ def _read(path: Path) -> Catalog:
 
 def test_the_languages_are_those_that_the_tests_render() -> None:
     assert {"en", *(path.stem for path in CATALOGS)} == set(LANGUAGES)
+    assert {path.stem for path in PAGE_CATALOGS} == {path.stem for path in CATALOGS}
 
 
 def test_the_mails_are_those_that_the_tests_render() -> None:
     assert {path.parent.name for path in FOLDER.glob("*/subject.txt")} == set(MAILS)
 
 
-@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.stem)
-def test_every_text_is_translated(path: Path, source: set[str]) -> None:
+@pytest.mark.parametrize("path", CATALOGS + PAGE_CATALOGS, ids=_name)
+def test_every_text_is_translated(path: Path, sources: dict[Path, set[str]]) -> None:
+    source = sources[path.parent.parent]
     catalog = {str(message.id): message for message in _read(path) if message.id}
     assert set(catalog) == source
     for text, message in catalog.items():
@@ -48,7 +64,7 @@ def test_every_text_is_translated(path: Path, source: set[str]) -> None:
         assert not message.fuzzy, f"{text!r} is to be looked at"
 
 
-@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CATALOGS + PAGE_CATALOGS, ids=_name)
 def test_translations_keep_the_placeholders(path: Path) -> None:
     for message in _read(path):
         source, translated = str(message.id), str(message.string)

@@ -282,6 +282,8 @@ async def open_world(
             "operator_token": OPERATOR_TOKEN,
             "signing_secrets": SIGNING_SECRET,
             "app_token": APP_TOKEN,
+            # Tests come from one address.
+            "visits_per_minute": 0,
             "downloads_folder": folder / "downloads",
             "app_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
             "carrier_webhook_secrets": STANDARD_WEBHOOKS_SECRET,
