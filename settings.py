@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.checkout import ForeignSessions
 from domain.ids import ALL_ACCOUNTS, is_account_id
-from domain.mail import Branding
+from domain.mail import Branding, check_address
 from domain.shipping import CarrierChoice
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -137,6 +137,12 @@ class Settings(DatabaseSettings):
     public_url: str
     """Where customers reach this service; links in mails begin with it."""
     port: int = Field(default=4242, ge=1, le=65535)
+    alert_emails: Annotated[tuple[str, ...], NoDecode] = ()
+    """Operators' addresses, comma-separated: are mailed what needs them."""
+    alert_after_hours: int = Field(default=24, ge=1)
+    """How long after its payment an order that is not delivered becomes an alert."""
+    temporal_ui_url: str = ""
+    """Where operators open the Web UI; the alerts' links begin with it."""
     operator_token: SecretStr
     """Bearer token of the operator API."""
     catalog_file: Path | None = None
@@ -173,6 +179,7 @@ class Settings(DatabaseSettings):
         "signing_secrets",
         "temporal_payload_keys",
         "embed_origins",
+        "alert_emails",
         mode="before",
     )
     @classmethod
@@ -238,6 +245,11 @@ class Settings(DatabaseSettings):
             raise ValueError("must be acct_… IDs, comma-separated, or * alone")
         return value
 
+    @field_validator("alert_emails")
+    @classmethod
+    def _check_alert_emails(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_address(address) for address in value)
+
     @field_validator("embed_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -262,6 +274,7 @@ class Settings(DatabaseSettings):
         "app_webhook_url",
         "shop_logo_url",
         "temporal_ui_origin",
+        "temporal_ui_url",
     )
     @classmethod
     def _check_url(cls, value: str) -> str:

@@ -16,6 +16,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.access import Access, AccessActivities
+from activities.alerts import AlertActivities, Alerts
 from activities.desk import Desk, DeskActivities
 from activities.downloads import DownloadActivities
 from activities.interceptor import ErrorTranslator
@@ -61,6 +62,7 @@ from workflows.deliver_message import DeliverMessage
 from workflows.fulfill_checkout import FulfillCheckout
 from workflows.fulfillment.kind import KindContext
 from workflows.fulfillment.registry import activities_of_kinds
+from workflows.mail_alerts import MailAlerts
 from workflows.outbox import WorkflowOutbox
 from workflows.parcel_news import MailParcelNews
 from workflows.reconcile import ReconcileCheckouts
@@ -110,12 +112,15 @@ async def assembled_worker(
         reverser = Reverser(database, moved, catalog)
         outbox = WorkflowOutbox(client, settings.temporal_task_queue)
         refunder = Refunder(outbox, catalog)
+        messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
+        alerts = Alerts(outbox, messages, mailed=bool(settings.alert_emails))
         orders = OrderActivities(
             database,
             sessions,
             catalog,
             reverser,
             refunder,
+            alerts=alerts,
             livemode=settings.livemode,
             foreign_sessions=settings.foreign_sessions,
         )
@@ -124,12 +129,21 @@ async def assembled_worker(
         queue = StockQueue(database, fulfillments)
         reversals = ReversalActivities(database, moved, reverser, orders, fulfillments)
         refunds = RefundActivities(database, StripeRefunds(stripe), fulfillments)
-        messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
         shipments = ShipmentActivities(database, carrier, catalog, queue, messages)
         access = AccessActivities(Access(database, messages))
         licenses = LicenseActivities(database)
         downloads = DownloadActivities(database, DownloadFolder(settings.downloads_folder))
-        sender = _mails(settings, database)
+        mailer = SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from)
+        sender = _mails(settings, database, mailer)
+        alerting = AlertActivities(
+            database,
+            alerts,
+            mailer,
+            settings.alert_emails,
+            overdue_after=timedelta(hours=settings.alert_after_hours),
+            order_url=_order_url(settings),
+            public_url=settings.public_url,
+        )
         mails = MailActivities(sender, sends_receipts=settings.receipts is ReceiptSender.SERVICE)
         service = await stack.enter_async_context(
             WebhookService([each.get_secret_value() for each in settings.app_webhook_secrets])
@@ -148,7 +162,6 @@ async def assembled_worker(
             )
         )
         await _wait_for_schema(database)
-        await ensure_registered(client)
         yield Worker(
             client,
             task_queue=settings.temporal_task_queue,
@@ -157,6 +170,7 @@ async def assembled_worker(
                 ReconcileCheckouts,
                 SendEmail,
                 DeliverMessage,
+                MailAlerts,
                 MailParcelNews,
                 ReverseCheckout,
                 RefundOrder,
@@ -204,6 +218,8 @@ async def assembled_worker(
                 StockActivities(database, queue).keep_stock,
                 MessageActivities(database, app).deliver_message,
                 OutboxActivities(database, outbox).send_unsent,
+                alerting.mail_alerts,
+                alerting.raise_overdue,
                 ParcelActivities(database, sender).mail_parcel_news,
                 *activities_of_kinds(KindContext(database)),
             ],
@@ -218,10 +234,17 @@ def _links(settings: Settings) -> Links:
     return Links(settings.public_url, secrets)
 
 
-def _mails(settings: Settings, database: Database) -> Mails:
+def _order_url(settings: Settings) -> str:
+    """Where an order's workflow is in the Web UI, up to its ID; only the ID where nobody says."""
+    if not settings.temporal_ui_url:
+        return ""
+    return f"{settings.temporal_ui_url}/namespaces/{settings.temporal_namespace}/workflows/"
+
+
+def _mails(settings: Settings, database: Database, mailer: SmtpMailer) -> Mails:
     return Mails(
         database,
-        SmtpMailer(settings.smtp_url.get_secret_value(), sender=settings.mail_from),
+        mailer,
         Renderer(_links(settings), settings.branding, shop_language=settings.shop_language),
         public_url=settings.public_url,
         reply_to=settings.shop_support_email or None,
@@ -267,6 +290,7 @@ async def _serve(settings: Settings, catalog: Catalog) -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop, serving.cancel if serving else loop.stop)
     client = await _connect_patiently(settings)
+    await ensure_registered(client)
     async with assembled_worker(settings, client, catalog) as worker, worker:
         await ensure_schedule(client, settings.temporal_task_queue)
         logger.info("listening on task queue %s", settings.temporal_task_queue)

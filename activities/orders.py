@@ -6,6 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
+from activities.alerts import Alerts
 from activities.ports import CheckoutSessions
 from activities.refunds import Refunder
 from activities.reversals import Reverser
@@ -113,6 +114,7 @@ class OrderActivities:
         catalog: What each product fulfills.
         reverser: Records what went back.
         refunder: Has refunded what cannot be delivered, where the catalog says so.
+        alerts: Tells operators of what is stuck.
         livemode: Whether this deployment works on real money; it refuses the other mode.
         foreign_sessions: What to do about sessions of which nothing is ours to fulfill.
     """
@@ -125,12 +127,14 @@ class OrderActivities:
         reverser: Reverser,
         refunder: Refunder,
         *,
+        alerts: Alerts,
         livemode: bool,
         foreign_sessions: ForeignSessions,
     ) -> None:
         self._database = database
         self._reverser = reverser
         self._refunder = refunder
+        self._alerts = alerts
         self._sessions = sessions
         self._catalog = catalog
         self._livemode = livemode
@@ -225,10 +229,11 @@ class OrderActivities:
             The state that its fulfillment has now; None where it is none.
 
         Raises:
-            TransientError: Temporal did not accept the refund.
+            TransientError: Temporal did not accept the refund, or the alert.
         """
         state = None
         refund = None
+        alert = None
         async with self._database.transaction() as connection:
             await lock_order(connection, request.session_id)
             if request.fulfillment is not None:
@@ -253,6 +258,12 @@ class OrderActivities:
             else:
                 await clear_order_problem(connection, request.session_id)
             await refresh_state(connection, request.session_id)
+            if request.error is not None and refund is None:
+                alert = await self._alerts.record_stuck(
+                    connection, request.session_id, step=request.step, error=request.error
+                )
+        if alert is not None:
+            await self._alerts.send([alert])
         if refund is not None:
             await self._refunder.make(refund)
         return state

@@ -267,6 +267,9 @@ class Outbox(Protocol):
     async def send_email(self, session_id: str, name: str, key: str) -> None:
         """Sends a mail of the log, unless it was sent before."""
 
+    async def send_alerts(self) -> None:
+        """Mails operators what they were not told of yet."""
+
     async def send_refund(self, request_id: str) -> None:
         """Has a refund made that was asked for."""
 

@@ -20,6 +20,8 @@ class MessageType(StrEnum):
     ENTITLEMENT_GRANTED = "entitlement.granted"
     ENTITLEMENT_REVOKED = "entitlement.revoked"
     STOCK_LOW = "stock.low"
+    ORDER_ACTION_REQUIRED = "order.action_required"
+    ORDER_OVERDUE = "order.overdue"
 
 
 class MessageState(StrEnum):

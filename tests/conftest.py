@@ -21,6 +21,7 @@ from database.migrate import upgrade
 from local.postgres import embedded_postgres
 from local.temporal import DYNAMIC_CONFIG, embedded_temporal
 from tests.harness.world import World, open_world
+from workflows import search
 from workflows.client import connect
 
 settings.register_profile("explore")
@@ -96,6 +97,8 @@ async def skipping_world(database_url: str, tmp_path: Path) -> AsyncIterator[Wor
     async with await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(server), data_converter=pydantic_data_converter
     ) as environment:
+        # It cannot list them, so that a worker cannot tell whether they are there.
+        await search.register(environment.client)
         address = environment.client.service_client.config.target_host
         async with open_world(database_url, environment.client, address, tmp_path) as opened:
             opened.skip = environment.sleep

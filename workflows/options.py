@@ -107,6 +107,9 @@ DESK = StepOptions(
     local_timeout=timedelta(0),
 )
 
+ALERT_GATHERING = timedelta(minutes=15)
+"""Between two mails to operators: what is stuck meanwhile, comes in one."""
+
 RECEIPT_PATIENCE = timedelta(minutes=10)
 """How long a receipt waits for deliveries that are being retried, to tell of them too."""
 

@@ -8,6 +8,8 @@ from activities.mails import SendEmailInput
 from workflows.client import ACCEPT_TIMEOUT, accepted
 from workflows.deliver_message import REDELIVERY_SIGNAL, DeliverMessageRequest
 from workflows.deliver_message import WORKFLOW as DELIVER_MESSAGE
+from workflows.mail_alerts import RECORDED_SIGNAL
+from workflows.mail_alerts import WORKFLOW as MAIL_ALERTS
 from workflows.parcel_news import NEWS_SIGNAL, MailParcelNewsRequest
 from workflows.parcel_news import WORKFLOW as MAIL_PARCEL_NEWS
 from workflows.refund_order import WORKFLOW as REFUND_ORDER
@@ -15,12 +17,14 @@ from workflows.refund_order import RefundOrderRequest
 from workflows.send_email import WORKFLOW as SEND_EMAIL
 
 _ID_PREFIX = {
+    MAIL_ALERTS: "alerts-",
     DELIVER_MESSAGE: "message:",
     MAIL_PARCEL_NEWS: "parcel:",
     REFUND_ORDER: "refund:",
     SEND_EMAIL: "email-",
 }
 _SUMMARY = {
+    MAIL_ALERTS: "Mails operators which orders need them",
     DELIVER_MESSAGE: "Tells the merchant's application of something",
     MAIL_PARCEL_NEWS: "Mails the customer what is new about a parcel",
     REFUND_ORDER: "Makes a refund at Stripe that was asked for",
@@ -67,13 +71,21 @@ class WorkflowOutbox:
         """See `activities.ports.Outbox`."""
         await self._start(REFUND_ORDER, request_id, RefundOrderRequest(request_id=request_id))
 
+    async def send_alerts(self) -> None:
+        """See `activities.ports.Outbox`."""
+        await self._start(MAIL_ALERTS, self._task_queue, signal=RECORDED_SIGNAL)
+
     async def _start(
-        self, workflow: str, sent: str, request: BaseModel, signal: str | None = None
+        self,
+        workflow: str,
+        sent: str,
+        request: BaseModel | None = None,
+        signal: str | None = None,
     ) -> None:
         async with accepted():
             await self._client.start_workflow(
                 workflow,
-                request,
+                args=[] if request is None else [request],
                 id=f"{_ID_PREFIX[workflow]}{sent}",
                 task_queue=self._task_queue,
                 # One that has ended may begin anew: the record of what is sent says whether

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.alerts import AlertActivities
     from activities.outbox import OutboxActivities
     from activities.reconciliation import (
         Feed,
@@ -60,6 +61,7 @@ class SweepReport(BaseModel):
     expired: int = 0
     woken: int = 0
     sent: int = 0
+    late: int = 0
 
 
 @workflow.defn(name=WORKFLOW)
@@ -93,6 +95,11 @@ class ReconcileCheckouts:
                 await self._sweep(target)
             except ActivityError as error:
                 unswept[target.account or "own account"] = str(error.cause or error)
+        if workflow.patched("raise-overdue"):
+            try:
+                await self._raise_overdue()
+            except ActivityError as error:
+                unswept["late orders"] = str(error.cause or error)
         self._add(failed=unswept)
         if unswept:
             # Where operators look: a sweep that did not sweep is no success.
@@ -164,6 +171,15 @@ class ReconcileCheckouts:
         )
         self._add(sent=sent)
 
+    async def _raise_overdue(self) -> None:
+        late = await workflow.execute_activity_method(
+            AlertActivities.raise_overdue,
+            start_to_close_timeout=options.SWEEP.timeout,
+            schedule_to_close_timeout=options.SWEEP.give_up_after,
+            retry_policy=options.RETRY,
+        )
+        self._add(late=late)
+
     def _add(
         self,
         *,
@@ -176,6 +192,7 @@ class ReconcileCheckouts:
         expired: int = 0,
         woken: int = 0,
         sent: int = 0,
+        late: int = 0,
     ) -> None:
         report = self._report
         counts = Counter(report.counts) + Counter((done or {}).values())
@@ -190,6 +207,7 @@ class ReconcileCheckouts:
             expired=report.expired + expired,
             woken=report.woken + woken,
             sent=report.sent + sent,
+            late=report.late + late,
         )
         workflow.set_current_details(_details(self._report))
 
@@ -203,6 +221,7 @@ def _details(report: SweepReport) -> str:
         f"{report.seen} entries compared, {report.open_orders} open orders looked at",
         f"{report.expired} reservations expired, {report.woken} shipments told of their stock",
         f"{report.sent} messages and mails that nobody was sending",
+        f"{report.late} orders that have become late",
         *(f"- {count} to {action}" for action, count in report.counts.items()),
         *(f"- `{session}`: {action}" for session, action in report.done.items()),
         *(f"- `{what}` **failed**: {why}" for what, why in report.failed.items()),

@@ -5,6 +5,7 @@ Source: Temporal's documentation, "Search Attributes".
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -55,6 +56,19 @@ async def missing(client: Client) -> frozenset[str]:
     return frozenset(TYPES) - set(listed.custom_attributes)
 
 
+async def register(client: Client, names: Collection[str] = tuple(TYPES)) -> None:
+    """Has the namespace know these search attributes."""
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace=client.namespace,
+            search_attributes={
+                name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{TYPES[name].upper()}")
+                for name in names
+            },
+        )
+    )
+
+
 async def ensure_registered(client: Client) -> None:
     """Registers what is missing, and waits until the namespace knows it.
 
@@ -66,18 +80,10 @@ async def ensure_registered(client: Client) -> None:
             names = await missing(client)
             if not names:
                 return
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(
-                    namespace=client.namespace,
-                    search_attributes={
-                        name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{TYPES[name].upper()}")
-                        for name in names
-                    },
-                )
-            )
+            await register(client, names)
         except RPCError as error:
             if error.status is not RPCStatusCode.ALREADY_EXISTS:
                 logger.warning(
                     "waiting for the search attributes of docs/operators.md: %s", error.message
                 )
-                await asyncio.sleep(_WAIT_S)
+        await asyncio.sleep(_WAIT_S)

@@ -61,6 +61,8 @@ class _Bell:
     async def send_email(self, session_id: str, name: str, key: str) -> None:
         raise NotImplementedError
 
+    async def send_alerts(self) -> None: ...
+
     async def send_refund(self, request_id: str) -> None:
         raise NotImplementedError
 
