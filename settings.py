@@ -137,6 +137,8 @@ class Settings(DatabaseSettings):
     public_url: str
     """Where customers reach this service; links in mails begin with it."""
     port: int = Field(default=4242, ge=1, le=65535)
+    worker_metrics_address: str = ""
+    """host:port where the worker tells Prometheus of itself; empty: nowhere."""
     alert_emails: Annotated[tuple[str, ...], NoDecode] = ()
     """Operators' addresses, comma-separated: are mailed what needs them."""
     alert_after_hours: int = Field(default=24, ge=1)
@@ -285,10 +287,10 @@ class Settings(DatabaseSettings):
             raise ValueError("must be an http:// or https:// URL")
         return value.rstrip("/")
 
-    @field_validator("temporal_address")
+    @field_validator("temporal_address", "worker_metrics_address")
     @classmethod
-    def _check_temporal(cls, value: str) -> str:
-        if not re.fullmatch(r"[^\s/:]+:\d{1,5}", value):
+    def _check_host_port(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[^\s/:]+:\d{1,5}", value):
             raise ValueError("must be host:port")
         return value
 

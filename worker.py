@@ -278,6 +278,7 @@ async def _connect_patiently(settings: Settings) -> Client:
                 settings.temporal_address,
                 settings.temporal_namespace,
                 payload_keys=settings.payload_keys,
+                metrics_address=settings.worker_metrics_address,
             )
         except RuntimeError as error:
             logger.warning("waiting for Temporal at %s: %s", settings.temporal_address, error)

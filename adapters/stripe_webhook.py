@@ -5,6 +5,7 @@ Both forms of events are taken, snapshot and thin, in any API version.
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 import stripe
 from pydantic import BaseModel, ValidationError
@@ -67,6 +68,7 @@ class _SnapshotEvent(BaseModel):
     id: str
     type: str
     livemode: bool
+    created: datetime
     data: _Data
     account: str | None = None
 
@@ -75,6 +77,7 @@ class _SnapshotEvent(BaseModel):
             id=self.id,
             type=self.type,
             livemode=self.livemode,
+            created=self.created,
             object_id=self.data.object.id,
             account=self.account,
         )
@@ -89,6 +92,7 @@ class _ThinEvent(BaseModel):
     id: str
     type: str
     livemode: bool
+    created: datetime
     related_object: _Object | None = None
     context: str | None = None
     snapshot_event: str | None = None
@@ -99,6 +103,7 @@ class _ThinEvent(BaseModel):
             id=self.snapshot_event or self.id,
             type=self.type.removeprefix("v1."),
             livemode=self.livemode,
+            created=self.created,
             object_id=self.related_object.id if self.related_object else None,
             # A context may be a path, from an organization down to the account.
             account=self.context.rpartition("/")[2] if self.context else None,

@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from prometheus_client import CollectorRegistry
+from prometheus_fastapi_instrumentator import Instrumentator
 from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,8 +55,9 @@ from api import (
 )
 from api.cors import PathCors
 from api.events import handled_events
+from api.metrics import BusinessFigures
 from api.services import Services
-from api.visits import TooManyVisitsError, VisitLimit
+from api.visits import PATH, TooManyVisitsError, VisitLimit
 from database.engine import Database
 from domain.catalog import Catalog, CatalogError
 from domain.entitlement_tokens import EntitlementTokens
@@ -81,6 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     catalog = _read_catalog(settings)
     signing_secrets = [secret.get_secret_value() for secret in settings.signing_secrets]
 
+    registry = CollectorRegistry()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = await connect(
@@ -95,6 +100,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 configured.stripe_api_key.get_secret_value(), api_base=configured.stripe_api_base
             ) as stripe,
         ):
+            figures = BusinessFigures(database)
+            registry.register(figures)
             outbox = WorkflowOutbox(client, configured.temporal_task_queue)
             fulfillments = Fulfillments(client, configured.temporal_task_queue)
             refunder = Refunder(outbox, catalog)
@@ -127,6 +134,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 branding=configured.branding,
                 shop_language=configured.shop_language,
                 embed_origins=configured.embed_origins,
+                figures=figures,
+                registry=registry,
                 visits=VisitLimit(configured.visits_per_minute),
                 public_url=configured.public_url,
                 livemode=configured.livemode,
@@ -189,6 +198,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             methods=["POST"],
             headers=["Idempotency-Key"],
         )
+    # By route, never by path: those hold session IDs and tokens.
+    Instrumentator(
+        excluded_handlers=["/metrics", "/healthz", "/readyz", "/static", f"{PATH}/events"],
+        registry=registry,
+    ).instrument(app)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(TransientError, _unavailable)
     app.add_exception_handler(TooManyVisitsError, _too_many)

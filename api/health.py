@@ -36,6 +36,8 @@ async def readyz(services: ServicesOf) -> JSONResponse:
 
 
 @router.get("/metrics")
-async def metrics() -> Response:
-    """Counters in Prometheus' text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(services: ServicesOf) -> Response:
+    """This process, and how the business stands, in Prometheus' text format."""
+    await services.figures.refresh()
+    text = generate_latest() + generate_latest(services.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

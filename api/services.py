@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
 
 from activities.access import Access
 from activities.desk import Desk
 from activities.mail_queue import MailQueue
 from activities.ports import CheckoutSessions, Downloadable
 from activities.refunds import Refunder
+from api.metrics import BusinessFigures
 from api.visits import VisitLimit
 from database.engine import Database
 from domain.catalog import Catalog
@@ -53,6 +55,8 @@ class Services:
         branding: What pages show of the shop.
         shop_language: Of pages for customers whose own language is not known.
         embed_origins: The merchant's sites that may show the order's page in their own.
+        figures: How the business stands, for those who watch it.
+        registry: What is measured of this application; other metrics are the process's.
         visits: Counts how often an address asks for pages of orders.
         public_url: Where customers reach this service.
         livemode: Whether this deployment works on real money.
@@ -83,6 +87,8 @@ class Services:
     branding: Branding
     shop_language: str
     embed_origins: tuple[str, ...]
+    figures: BusinessFigures
+    registry: CollectorRegistry
     visits: VisitLimit
     public_url: str
     livemode: bool

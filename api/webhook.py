@@ -7,13 +7,14 @@ Source: Stripe's pages "Receive Stripe events in your webhook endpoint" and "Ful
 """
 
 import logging
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from api.bodies import read_body
 from api.events import UnusableEventError, handler_of
-from api.metrics import WEBHOOK_EVENTS
+from api.metrics import WEBHOOK_EVENTS, WEBHOOK_LAG
 from api.services import Services, ServicesOf
 from domain.errors import InvalidWebhookError, TransientError
 from domain.events import StripeEvent
@@ -59,6 +60,7 @@ async def receive_webhook(request: Request, services: ServicesOf) -> JSONRespons
     except TransientError as error:
         logger.error("event %s is not stored: %s", event.id, error.message)  # noqa: TRY400 - no defect
         return answer("unavailable", 503, **{"Retry-After": str(RETRY_AFTER_S)})
+    WEBHOOK_LAG.observe(max(0.0, (datetime.now(UTC) - event.created).total_seconds()))
     return answer("accepted")
 
 

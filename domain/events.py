@@ -1,5 +1,7 @@
 """A Stripe event, as far as we trust it."""
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -18,6 +20,7 @@ class StripeEvent(BaseModel):
     type: str
     """As snapshot events call it: `checkout.session.completed`, also for a thin event."""
     livemode: bool
+    created: datetime
     object_id: str | None
     """The object that changed; None for one that has no ID, such as a balance."""
     account: str | None = None

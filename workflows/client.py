@@ -8,6 +8,7 @@ from datetime import timedelta
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reversal_intake import RecordReversalInput
@@ -37,7 +38,12 @@ _UNAVAILABLE = (RPCError, RuntimeError)
 
 
 async def connect(
-    address: str, namespace: str, *, payload_keys: Sequence[bytes] = (), lazy: bool = False
+    address: str,
+    namespace: str,
+    *,
+    payload_keys: Sequence[bytes] = (),
+    lazy: bool = False,
+    metrics_address: str = "",
 ) -> Client:
     """A client that speaks our models; a lazy one connects when it is first used.
 
@@ -46,9 +52,17 @@ async def connect(
         namespace: In which one.
         payload_keys: Encrypt what is kept there; without any it is kept as it is.
         lazy: Whether it connects only then.
+        metrics_address: Where Temporal's SDK tells Prometheus of itself; empty: nowhere.
     """
+    telemetry = TelemetryConfig(
+        metrics=PrometheusConfig(bind_address=metrics_address) if metrics_address else None
+    )
     return await Client.connect(
-        address, namespace=namespace, data_converter=data_converter(payload_keys), lazy=lazy
+        address,
+        namespace=namespace,
+        data_converter=data_converter(payload_keys),
+        lazy=lazy,
+        runtime=Runtime(telemetry=telemetry) if metrics_address else None,
     )
 
 
