@@ -1,11 +1,14 @@
 """What a new user of `make up` does: buys in the shop, and looks at page, mail and workflow."""
 
 import base64
+import json
 import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlencode
 
+import httpx
 import pytest
 from playwright.async_api import FrameLocator, Page, expect
 
@@ -220,3 +223,59 @@ async def test_a_dispute_and_a_refund_in_the_dashboard_take_back_and_give_back(
     await expect(page.get_by_text("tell_of_reversal").first).to_be_visible()
     await expect(page.get_by_text('"refund"').first).to_be_visible()
     await page.screenshot(path=tmp_path / "workflow.png", full_page=True)
+
+
+async def _update(page: Page, name: str, decision: dict[str, str]) -> None:
+    """Sends an update on the Temporal Web UI's page of a workflow."""
+    await page.get_by_role("button", name="More Actions").filter(visible=True).first.click()
+    await page.get_by_text("Send an Update").filter(visible=True).first.click()
+    dialog = page.get_by_role("dialog").filter(visible=True)
+    await (
+        dialog.get_by_test_id("update-select").locator("xpath=ancestor::button[1]|..").last.click()
+    )
+    # Each stands with what it is for.
+    option = page.get_by_role("option", name=re.compile(rf"^{name}\b"))
+    await option.filter(visible=True).first.click()
+    await dialog.get_by_role("textbox").last.click()
+    await page.keyboard.insert_text(json.dumps(decision))
+    await dialog.get_by_test_id("update-id").press("Enter")
+    await expect(dialog).to_be_hidden()
+
+
+async def test_an_operator_retries_and_skips_in_the_temporal_web_ui(
+    stack: Stack, page: Page, tmp_path: Path
+) -> None:
+    async with httpx.AsyncClient(base_url=stack.urls["Carrier"]) as carrier:
+        await carrier.post("/faults", json={"status": 422, "count": 2})
+    session_id = await _buy(page, stack, "Blue mug")
+    await expect(page.get_by_text("Part of your order needs a look from us")).to_be_visible()
+
+    found = f'NeedsAttention = true AND WorkflowId = "{session_id}"'
+    listed = page.get_by_role("link", name=session_id).filter(visible=True).first
+    await page.goto(f"{stack.urls['Temporal']}?{urlencode({'query': found})}")
+    await expect(listed).to_be_visible()
+    await page.screenshot(path=tmp_path / "needs-attention.png")
+    workflow = f"{stack.urls['Temporal']}/{session_id}"
+    details = page.frame_locator("iframe").last
+    await page.goto(workflow)
+    await page.get_by_role("tab", name="User Metadata").click()
+    await expect(
+        details.get_by_text("Send an update: mark_fulfilled, retry, skip.")
+    ).to_be_visible()
+    await page.screenshot(path=tmp_path / "stuck.png", full_page=True)
+    row = details.get_by_role("row").filter(has_text=":shipment")
+    step = await row.get_by_role("cell").first.inner_text()
+
+    who = {"step": step, "by": "ops@example.com"}
+    await _update(page, "retry", who)
+    await page.goto(workflow)
+    await page.get_by_role("tab", name="User Metadata").click()
+    await expect(row).to_contain_text(re.compile(r"action_required\s*2"))
+    await _update(page, "skip", {**who, "reason": "the customer fetches it"})
+    await page.goto(workflow)
+    await expect(page.get_by_text("Completed").filter(visible=True).first).to_be_visible()
+    await page.screenshot(path=tmp_path / "skipped.png", full_page=True)
+
+    api = stack.environment["PUBLIC_URL"]
+    await page.goto(f"{api}/after-checkout?session_id={session_id}")
+    await expect(page.get_by_text("Not delivered.")).to_be_visible()
