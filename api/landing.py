@@ -8,6 +8,7 @@ Source: Stripe's guide "Fulfill orders", "Trigger fulfillment on your landing pa
 """
 
 import asyncio
+import hashlib
 import logging
 from datetime import datetime, timedelta
 from enum import Enum
@@ -230,6 +231,7 @@ def order_page(
         ref=ref,
         links=services.links,
         query=urlencode({name: value for name, value in names.items() if value}),
+        version=version_of(order),
         refresh_s=REFRESH_S if is_open(order) else None,
     )
     if whole and not embedded and not part:
@@ -237,6 +239,11 @@ def order_page(
         secure = services.public_url.startswith("https:")
         remember(response, services.links, order, secure=secure)
     return response
+
+
+def version_of(order: Order) -> str:
+    """Two orders that look alike have the same one."""
+    return hashlib.sha256(order.model_dump_json().encode()).hexdigest()[:16]
 
 
 def is_open(order: Order) -> bool:

@@ -4,7 +4,6 @@ The same as JSON, for merchants whose own front end shows the order: docs/landin
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
@@ -14,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict
 
-from api.landing import Unseen, find_order, is_open, order_page, read_one
+from api.landing import Unseen, find_order, is_open, order_page, read_one, version_of
 from api.pages import HEADERS, could_be_ours
 from api.services import Services, ServicesOf
 from api.visits import PATH, may_see_all
@@ -98,16 +97,19 @@ async def _room() -> AsyncIterator[None]:
     responses={404: {"description": "There is no such order"}},
 )
 async def events(
-    request: Request, services: ServicesOf, order: OrderOf
+    request: Request, services: ServicesOf, order: OrderOf, seen: str = ""
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: `changed` when there is something new to show, at last `over`."""
-    seen = request.headers.get("Last-Event-ID") or _version(order)
+    """Server-sent events: `changed` when there is something new to show, at last `over`.
+
+    `seen` is the version that the page shows: what has changed since then is told at once.
+    """
+    seen = request.headers.get("Last-Event-ID") or seen
     ending = asyncio.create_task(services.fulfillments.result(order.session_id))
     loop = asyncio.get_running_loop()
     until = loop.time() + STREAM_FOR_S
     try:
         while loop.time() < until:
-            version = _version(order)
+            version = version_of(order)
             if not is_open(order):
                 yield ServerSentEvent(event="over", raw_data="", id=version)
                 return
@@ -122,11 +124,6 @@ async def events(
             order = await read_one(services, order.session_id) or order
     finally:
         ending.cancel()
-
-
-def _version(order: Order) -> str:
-    """Two orders that look alike have the same one."""
-    return hashlib.sha256(order.model_dump_json().encode()).hexdigest()[:16]
 
 
 class _Value(BaseModel):

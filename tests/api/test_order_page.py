@@ -1,6 +1,8 @@
 """The order's page: to whom it shows what, in which language, live, as JSON and in a frame."""
 
 import asyncio
+import html
+import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
@@ -240,10 +242,16 @@ async def test_of_other_sessions_nothing_is_told(world: World, path: str, sessio
     assert answer.json() == {"detail": "no such order"}
 
 
-async def _events(world: World, session_id: str, heard: asyncio.Queue[str]) -> None:
+def _stream_of(page: httpx.Response) -> str:
+    """Where a page listens."""
+    [url] = re.findall(r'data-events="([^"]+)"', page.text)
+    return html.unescape(url)
+
+
+async def _events(world: World, url: str, heard: asyncio.Queue[str]) -> None:
     async with (
         httpx.AsyncClient(base_url=world.settings.public_url, timeout=30) as browser,
-        browser.stream("GET", f"{PAGE}/events", params={"session_id": session_id}) as answer,
+        browser.stream("GET", url) as answer,
     ):
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         async for line in answer.aiter_lines():
@@ -261,7 +269,8 @@ async def test_the_page_hears_of_each_change_and_of_the_end(world: World) -> Non
             return True if (await world.order(session_id)).receipt_sent_at else None
 
         await eventually(mailed)
-        listening = asyncio.create_task(_events(world, session_id, heard))
+        stream = _stream_of(await _get(world, params={"session_id": session_id}))
+        listening = asyncio.create_task(_events(world, stream, heard))
         await asyncio.sleep(1.5)
         assert heard.empty()
         async with world.database.transaction() as connection:
@@ -269,6 +278,11 @@ async def test_the_page_hears_of_each_change_and_of_the_end(world: World) -> Non
                 "UPDATE fulfillments SET note = 'x' WHERE state = 'awaiting_operator'"
             )
         assert await asyncio.wait_for(heard.get(), 5) == "changed"
+        # Who has loaded the page before that, and connects only now, is told at once.
+        late: asyncio.Queue[str] = asyncio.Queue()
+        connecting = asyncio.create_task(_events(world, stream, late))
+        assert await asyncio.wait_for(late.get(), 5) == "changed"
+        connecting.cancel()
         await world.decide(session_id, "mark_fulfilled", parked.step)
         last = ""
         while last != "over":
