@@ -83,10 +83,19 @@ class RefundRequest(BaseModel):
 def refunded_pieces(
     reversals: Iterable[Reversal], requests: Iterable[RefundRequest]
 ) -> dict[str, int]:
-    """Pieces that are refunded, or are to be, by line item."""
-    named = [
-        each.lines or {} for each in reversals if each.counts and each.cause is Cause.REFUND
-    ] + [each.lines for each in requests if each.state is RefundState.REQUESTED]
+    """Pieces that are refunded, or are to be, by line item.
+
+    One that is made counts from then on, and not only once Stripe's event has told of it: else it
+    could be asked for twice in between.
+    """
+    known = tuple(reversals)
+    recorded = {each.id for each in known}
+    named = [each.lines or {} for each in known if each.counts and each.cause is Cause.REFUND] + [
+        each.lines
+        for each in requests
+        if each.state is RefundState.REQUESTED
+        or (each.state is RefundState.MADE and each.refund_id not in recorded)
+    ]
     pieces: dict[str, int] = {}
     for lines in named:
         for line_id, count in lines.items():
