@@ -13,11 +13,12 @@ STRIPE_CLI_INSTALLED := $(STRIPE_CLI_FOLDER)/node_modules/.bin/stripe
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(STAMP): requirements-dev.lock
+$(STAMP): requirements-dev.lock pyproject.toml
 	@echo "Installing the locked dependencies into $(VENV) (about a minute the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(RUN) -m pip install --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 up: $(STAMP) ## start everything on this machine; Ctrl-C stops it
@@ -27,13 +28,13 @@ demo: $(STAMP) ## one purchase, driven by itself, printed step by step
 	@exec $(RUN) -m local.demo
 
 doctor: $(STAMP) ## check settings and everything outside, and say what to do
-	@exec $(RUN) -m local.command doctor $(ARGS)
+	@exec $(VENV)/bin/fulfillment doctor $(ARGS)
 
 setup: $(STAMP) ## register the webhook endpoint at Stripe: ARGS="--payment-link price_…"
-	@exec $(RUN) -m local.command setup $(ARGS)
+	@exec $(VENV)/bin/fulfillment setup $(ARGS)
 
 backfill: $(STAMP) ## fulfill what was sold since then: ARGS="--since 7d --dry-run"
-	@exec $(RUN) -m local.command backfill $(ARGS)
+	@exec $(VENV)/bin/fulfillment backfill $(ARGS)
 
 # Installs Stripe's CLI unless there is one already (local/stripe_cli.py says which is taken).
 stripe: $(STAMP) $(if $(STRIPE_CLI)$(shell command -v stripe),,$(STRIPE_CLI_INSTALLED)) ## Stripe's CLI against `make up`: ARGS="trigger checkout.session.completed"

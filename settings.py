@@ -157,6 +157,13 @@ class Settings(DatabaseSettings):
         return () if texts == [UNENCRYPTED] else tuple(b64decode(text) for text in texts)
 
     @property
+    def workflows_url(self) -> str:
+        """Where a workflow is in the Web UI, up to its ID; empty where nobody says."""
+        if not self.temporal_ui_url:
+            return ""
+        return f"{self.temporal_ui_url}/namespaces/{self.temporal_namespace}/workflows/"
+
+    @property
     def branding(self) -> Branding:
         """What mails and pages show of the shop."""
         return Branding(

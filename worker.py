@@ -141,7 +141,7 @@ async def assembled_worker(
             mailer,
             settings.alert_emails,
             overdue_after=timedelta(hours=settings.alert_after_hours),
-            order_url=_order_url(settings),
+            order_url=settings.workflows_url,
             public_url=settings.public_url,
         )
         mails = MailActivities(sender, sends_receipts=settings.receipts is ReceiptSender.SERVICE)
@@ -234,13 +234,6 @@ def _links(settings: Settings) -> Links:
     return Links(settings.public_url, secrets)
 
 
-def _order_url(settings: Settings) -> str:
-    """Where an order's workflow is in the Web UI, up to its ID; only the ID where nobody says."""
-    if not settings.temporal_ui_url:
-        return ""
-    return f"{settings.temporal_ui_url}/namespaces/{settings.temporal_namespace}/workflows/"
-
-
 def _mails(settings: Settings, database: Database, mailer: SmtpMailer) -> Mails:
     return Mails(
         database,
@@ -263,8 +256,7 @@ async def _wait_for_schema(database: Database) -> None:
             if revision == needed:
                 return
             logger.warning(
-                "the database is at revision %s, this code needs %s: run "
-                "`python -m database.migrate upgrade`",
+                "the database is at revision %s, this code needs %s: run `fulfillment migrate`",
                 revision,
                 needed,
             )

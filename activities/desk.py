@@ -38,7 +38,7 @@ from domain.orders import (
     OrderState,
     Question,
 )
-from domain.refunds import RefundRequest
+from domain.refunds import RefundReason, RefundRequest
 from domain.storefront import SHIPPED_KIND
 
 ORDER_UNKNOWN = "order_unknown"
@@ -186,19 +186,31 @@ class Desk:
             unsettled = () if on_hold else await _unsettled(connection, session_id)
         await self._wake(session_id, unsettled)
 
-    async def refund_all(
-        self, session_id: str, *, by: str, note: str, request_id: str | None = None
+    async def refund(
+        self,
+        session_id: str,
+        *,
+        by: str,
+        note: str,
+        lines: dict[str, int] | None = None,
+        amount_minor: int | None = None,
+        reason: RefundReason | None = None,
+        request_id: str | None = None,
     ) -> RefundRequest:
-        """Refunds all that is left; what that takes back follows by itself.
+        """Refunds an order, or a part of it; what that takes back follows by itself.
 
         Args:
             session_id: Which order.
             by: Which operator.
             note: Why.
+            lines: Pieces by line item; without them and without an amount, all that is left.
+            amount_minor: How much, in the order's currency; by default what the pieces were
+                paid. Without `lines` the customer keeps everything.
+            reason: Stripe's own word for why.
             request_id: The request's ID: the same one asks for the same refund.
 
         Raises:
-            PermanentError: There is no such order, it was not paid, or nothing is left.
+            PermanentError: There is no such order, it was not paid, or so much is not left.
             TransientError: Temporal did not hear of it; it is made all the same.
         """
         async with self._database.transaction() as connection:
@@ -210,7 +222,14 @@ class Desk:
                     raise PermanentError(NOTHING_PAID, f"this order is {state}: nothing was paid")
                 try:
                     request = await self._refunder.ask(
-                        connection, paid, by=by, note=note, request_id=request_id
+                        connection,
+                        paid,
+                        by=by,
+                        note=note,
+                        lines=lines,
+                        amount_minor=amount_minor,
+                        reason=reason,
+                        request_id=request_id,
                     )
                 except ValueError as error:
                     raise PermanentError(NOTHING_LEFT, str(error)) from error
@@ -258,7 +277,7 @@ class DeskActivities:
     @activity.defn
     async def refund_all(self, asked: RefundAllInput) -> str:
         """Asks for all that is left to be refunded; returns the request's ID."""
-        request = await self._desk.refund_all(
+        request = await self._desk.refund(
             asked.session_id, by=asked.by, note=asked.note, request_id=asked.request_id
         )
         return request.id

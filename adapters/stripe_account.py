@@ -54,7 +54,7 @@ class WebhookEndpoint:
 
     Attributes:
         mark: What it is for, in our own words: `OWN`, `CONNECT`, or None when it was not made
-            by `commands.setup`.
+            by `fulfillment setup`.
         events: The event types it is enabled for; `*` stands for all.
         api_version: The version of its events; None is the account's default.
     """
@@ -79,9 +79,9 @@ class EndpointsAtUrl:
     """The webhook endpoints that have one URL, the best one first.
 
     Attributes:
-        own: For events of our own account. One that was not made by `commands.setup` counts
+        own: For events of our own account. One that was not made by `fulfillment setup` counts
             as such: Stripe does not tell which endpoints are Connect ones.
-        connect: For events of connected accounts, made by `commands.setup`.
+        connect: For events of connected accounts, made by `fulfillment setup`.
     """
 
     own: tuple[WebhookEndpoint, ...]

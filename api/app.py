@@ -126,7 +126,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 else None,
                 outbox=outbox,
                 desk=Desk(database, outbox, refunder, fulfillments, configured.public_url),
-                refunder=refunder,
                 mail_queue=MailQueue(outbox, configured.public_url),
                 catalog=catalog,
                 files=DownloadFolder(configured.downloads_folder),

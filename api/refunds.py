@@ -6,16 +6,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from activities.desk import UNPAID_STATES
+from activities.desk import NOTHING_LEFT, NOTHING_PAID, ORDER_UNKNOWN
 from api.orders import require_operator
 from api.services import ServicesOf
-from database.orders import lock_order, read_states
-from database.refunds import read_request, read_requests
-from database.reversals import read_paid
+from database.orders import read_states
+from database.refunds import read_requests
+from domain.errors import PermanentError
 from domain.formats import StorableText
 from domain.ids import is_checkout_session_id
 from domain.refunds import RefundReason, RefundRequest
 
+_STATUS = {ORDER_UNKNOWN: 404, NOTHING_PAID: 409, NOTHING_LEFT: 422}
 router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
 
 
@@ -75,25 +76,12 @@ async def refund_order(
     """Refunds an order, or a part of it."""
     if not is_checkout_session_id(session_id):
         raise _no_order()
-    async with services.database.transaction() as connection:
-        state = await lock_order(connection, session_id)
-        if state is None:
-            raise _no_order()
-        request_id = _request_id(session_id, idempotency_key)
-        made = await read_request(connection, request_id) if request_id else None
-        if made is None:
-            paid = await read_paid(connection, session_id)
-            if state in UNPAID_STATES or paid.total_minor == 0:
-                raise HTTPException(409, f"this order is {state}: nothing was paid")
-            try:
-                made = await services.refunder.ask(
-                    connection, paid, request_id=request_id, **dict(asked)
-                )
-            except ValueError as error:
-                raise HTTPException(422, str(error)) from error
-        else:
-            _check_same(made, asked)
-    await services.refunder.make(made)
+    request_id = _request_id(session_id, idempotency_key)
+    try:
+        made = await services.desk.refund(session_id, request_id=request_id, **dict(asked))
+    except PermanentError as error:
+        raise HTTPException(_STATUS[error.code], error.message) from error
+    _check_same(made, asked)
     return made
 
 

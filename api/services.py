@@ -11,7 +11,6 @@ from activities.access import Access
 from activities.desk import Desk
 from activities.mail_queue import MailQueue
 from activities.ports import CheckoutSessions, Downloadable
-from activities.refunds import Refunder
 from api.metrics import BusinessFigures
 from api.visits import VisitLimit
 from database.engine import Database
@@ -47,7 +46,6 @@ class Services:
         codec_token: Of those who may ask for that; None: nobody.
         outbox: Has sent what is recorded as to be sent.
         desk: Does to an order what operators ask for.
-        refunder: Records refunds, and has them made.
         mail_queue: Takes mails.
         catalog: What `POST /checkout` sells.
         files: What the kind `download` hands out.
@@ -79,7 +77,6 @@ class Services:
     codec_token: str | None
     outbox: WorkflowOutbox
     desk: Desk
-    refunder: Refunder
     mail_queue: MailQueue
     catalog: Catalog
     files: Downloadable

@@ -1,1 +1,1 @@
-"""What an operator runs by hand: each module is a program, `python -m commands.<name>`."""
+"""What operators run by hand: the commands of the program `fulfillment`, see `commands.cli`."""

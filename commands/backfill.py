@@ -1,19 +1,14 @@
-"""`python -m commands.backfill --since DATE [--dry-run]`: fulfills what was sold since then.
+"""`fulfillment backfill`: fulfills what was sold since a date."""
 
-Unlike the scheduled sweep it also takes on what was sold before this service ran for the first
-time, so look at `--dry-run` first. Running it twice does no harm.
-"""
-
-import argparse
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
@@ -21,13 +16,13 @@ from rich.table import Table
 from activities.reconciliation import Reconciler
 from adapters.stripe_api import open_stripe
 from adapters.stripe_feed import StripeFeed
-from commands.dates import parse_since
+from commands.dates import parse_date
+from commands.terminal import answers, run
 from database.engine import Database
 from domain.errors import FulfillmentError, MisconfiguredError, TransientError
 from domain.formats import format_money, locale_of
 from domain.orders import OrderState
 from domain.reconciliation import Action, Finding
-from ending import run_to_end
 from settings import Settings, load
 from workflows.client import Fulfillments, connect
 
@@ -149,8 +144,7 @@ async def backfill(
         FulfillmentError: Stripe, Temporal or the database do not answer.
     """
     progress = Console(stderr=True)
-    # A session's ID is what one copies: it is not to be cut where the terminal ends.
-    answer = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+    answer = answers()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             Database(settings.database_url.get_secret_value())
@@ -168,11 +162,11 @@ async def backfill(
         )
         fulfillments = Fulfillments(client, settings.temporal_task_queue)
         reconciler = Reconciler(database, StripeFeed(stripe), fulfillments)
-        run = Backfill(reconciler, progress, ignored=ignored)
+        this = Backfill(reconciler, progress, ignored=ignored)
         accounts: list[str | None] = (
             [account] if account else await reconciler.accounts(settings.stripe_connect_accounts)
         )
-        found = await run.find(accounts, since)
+        found = await this.find(accounts, since)
         missing = [finding for finding in found if finding.action is not Action.NOTHING]
         if missing:
             answer.print(findings_table(missing))
@@ -184,49 +178,38 @@ async def backfill(
         )
         if dry_run or not missing:
             return 0
-        failed = await run.run(missing)
+        failed = await this.run(missing)
     for session_id, why in failed.items():
         answer.print(f"[red]{session_id}: {why}[/]")
     answer.print(f"{len(missing) - len(failed)} handed to Temporal, {len(failed)} failed")
     return 1 if failed else 0
 
 
-def main() -> None:
-    """Runs the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.backfill",
-        description="Starts the fulfillment of everything that Stripe sold and no order tells of.",
-    )
-    parser.add_argument(
-        "--since",
-        required=True,
-        metavar="DATE",
-        help="2026-11-01, 2026-11-01T12:00 (UTC), 7d or 12h ago",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only print what would be done")
-    parser.add_argument("--account", help="only this connected account, acct_…")
-    parser.add_argument(
-        "--ignored",
-        action="store_true",
-        help="look again at sessions that were not ours (FOREIGN_SESSIONS=ignore)",
-    )
-    arguments = parser.parse_args()
-    try:
-        since = parse_since(arguments.since)
-    except ValueError as error:
-        parser.error(f"--since {arguments.since}: {error}")
-    work = backfill(
-        load(Settings),
-        since,
-        account=arguments.account,
-        dry_run=arguments.dry_run,
-        ignored=arguments.ignored,
-    )
-    try:
-        sys.exit(asyncio.run(work))
-    except FulfillmentError as error:
-        sys.exit(f"{error.code}: {error.message}")
+def main(
+    *,
+    since: Annotated[
+        datetime,
+        typer.Option(
+            parser=parse_date, metavar="DATE", help="2026-11-01, 2026-11-01T12:00 (UTC), 7d, 12h."
+        ),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be done.")
+    ] = False,
+    account: Annotated[
+        str | None, typer.Option(metavar="acct_…", help="Only this connected account.")
+    ] = None,
+    ignored: Annotated[
+        bool,
+        typer.Option(
+            "--ignored", help="Look again at sessions that were not ours (FOREIGN_SESSIONS=ignore)."
+        ),
+    ] = False,
+) -> None:
+    """Starts the fulfillment of everything that Stripe sold and no order tells of.
 
-
-if __name__ == "__main__":
-    run_to_end(main)
+    Unlike the scheduled sweep it also takes on what was sold before this service ran for the first
+    time, so look at --dry-run first. Running it twice does no harm.
+    """
+    work = backfill(load(Settings), since, account=account, dry_run=dry_run, ignored=ignored)
+    raise typer.Exit(run(work))

@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+import typer
+
 
 def parse_since(text: str, now: datetime | None = None) -> datetime:
     """Reads a date, a date with a time (UTC unless it says otherwise), or `7d`, `12h`.
@@ -24,3 +26,15 @@ def parse_since(text: str, now: datetime | None = None) -> datetime:
     if since > now:
         raise ValueError("lies in the future")
     return since
+
+
+def parse_date(text: str) -> datetime:
+    """Reads what was given as an option.
+
+    Raises:
+        typer.BadParameter: See `parse_since`.
+    """
+    try:
+        return parse_since(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text}: {error}") from error

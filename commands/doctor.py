@@ -1,17 +1,11 @@
-"""`python -m commands.doctor` checks this installation, and says for each problem what to do.
+"""`fulfillment doctor`: is everything set up right, and what to do where it is not."""
 
-It looks at the settings, at Stripe, at the running API, Temporal, the worker, the database, the
-mail server, the carrier and at what the products say. It changes nothing and sends no mail.
-"""
-
-import argparse
 import asyncio
-import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +14,7 @@ from rich.text import Text
 from commands.checks import GROUPS
 from commands.checks.registry import Row, State, fail, ok, open_site, run
 from commands.partial_settings import PartialSettings, read_partially
-from ending import run_to_end
+from commands.terminal import AsJson, print_json
 
 COLORS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.SKIPPED: "dim"}
 SECRETS = "stripe_webhook_secrets"
@@ -40,7 +34,7 @@ def settings_rows(read: PartialSettings) -> list[Row]:
     ]
     if SECRETS in read.problems:
         remedy = (
-            "`python -m commands.setup` creates the endpoint and prints its secret;"
+            "`fulfillment setup` creates the endpoint and prints its secret;"
             " for tests: `stripe listen`"
         )
         rows.append(Row(SECRETS.upper(), fail(read.problems[SECRETS], remedy)))
@@ -92,52 +86,42 @@ def show(groups: Sequence[Sequence[Row]], console: Console) -> None:
     )
 
 
-def as_json(groups: Sequence[Sequence[Row]]) -> str:
-    """The same for machines."""
+def _for_machines(groups: Sequence[Sequence[Row]]) -> dict[str, object]:
     rows = [row for group in groups for row in group]
-    return json.dumps(
-        {
-            "ok": not _fails(groups),
-            "checks": [
-                {
-                    "check": row.check,
-                    "state": row.finding.state,
-                    "found": row.finding.found,
-                    "remedy": row.finding.remedy,
-                }
-                for row in rows
-            ],
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
+    return {
+        "ok": not _fails(groups),
+        "checks": [
+            {
+                "check": row.check,
+                "state": row.finding.state,
+                "found": row.finding.found,
+                "remedy": row.finding.remedy,
+            }
+            for row in rows
+        ],
+    }
 
 
 def _fails(groups: Sequence[Sequence[Row]]) -> bool:
     return any(row.finding.state is State.FAIL for group in groups for row in group)
 
 
-def main() -> None:
-    """Runs the command line; exit code 1 when anything fails."""
-    parser = argparse.ArgumentParser(prog="python -m commands.doctor", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
-    arguments = parser.parse_args()
+def main(*, as_json: AsJson = False) -> None:
+    """Checks this installation, and says for each problem what to do.
+
+    It looks at the settings, at Stripe, at the running API, Temporal, the worker, the database,
+    the mail server, the carrier and at what the products say. It changes nothing and sends no
+    mail. Exit code 1 when something fails.
+    """
     read = read_partially()
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
-    try:
-        if arguments.json:
+    if as_json:
+        groups = asyncio.run(examine(read))
+        print_json(_for_machines(groups))
+    else:
+        with console.status("Checking"):
             groups = asyncio.run(examine(read))
-            print(as_json(groups))  # noqa: T201 - a command's answer
-        else:
-            with console.status("Checking"):
-                groups = asyncio.run(examine(read))
-            show(groups, console)
-    except KeyboardInterrupt:
-        sys.exit("Stopped")
-    sys.exit(1 if _fails(groups) else 0)
-
-
-if __name__ == "__main__":
-    run_to_end(main)
+        show(groups, console)
+    raise typer.Exit(1 if _fails(groups) else 0)

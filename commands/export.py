@@ -1,10 +1,8 @@
-"""`python -m commands.export orders|fulfillments --format csv|jsonl`: the merchant's own data.
+"""`fulfillment export`: the merchant's own data.
 
 Rows are streamed: a million orders need no more memory than one. docs/data.md lists the columns.
 """
 
-import argparse
-import asyncio
 import csv
 import json
 import os
@@ -14,14 +12,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
+import typer
 from rich.console import Console
 
-from commands.dates import parse_since
+from commands.dates import parse_date
+from commands.terminal import refuse, run
 from database.engine import Database
 from database.export import Export, columns, stream_rows
-from domain.errors import FulfillmentError
 from settings import DatabaseSettings, load
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -112,40 +111,32 @@ def _opened(path: Path | None) -> Iterator[TextIO]:
     part.replace(path)
 
 
-def main() -> None:
-    """Runs the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.export",
-        description="Writes all orders, or all fulfillments, one per line.",
-    )
-    parser.add_argument("what", type=Export, choices=list(Export))
-    parser.add_argument("--format", type=Format, choices=list(Format), default=Format.CSV)
-    parser.add_argument(
-        "--since", metavar="DATE", help="orders created then or later: 2026-11-01, 7d ago"
-    )
-    parser.add_argument("--until", metavar="DATE", help="orders created before then")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="instead of standard output")
-    arguments = parser.parse_args()
-    dates: dict[str, datetime | None] = {"since": None, "until": None}
-    for name in dates:
-        given = getattr(arguments, name)
-        try:
-            dates[name] = given and parse_since(given)
-        except ValueError as error:
-            parser.error(f"--{name} {given}: {error}")
+def main(
+    what: Annotated[Export, typer.Argument()],
+    *,
+    how: Annotated[Format, typer.Option("--format", help="How rows are written.")] = Format.CSV,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=parse_date, metavar="DATE", help="Orders created then or later: 2026-11-01, 7d."
+        ),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(parser=parse_date, metavar="DATE", help="Orders created before then."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")
+    ] = None,
+) -> None:
+    """Writes all orders, or all fulfillments, one per line."""
     database_url = load(DatabaseSettings).database_url.get_secret_value()
     try:
-        with _opened(arguments.out) as out:
-            write = _WRITERS[arguments.format](out, columns(arguments.what))
-            count = asyncio.run(export(database_url, arguments.what, write, **dates))
-    except FulfillmentError as error:
-        sys.exit(f"{error.code}: {error.message}")
+        with _opened(out) as file:
+            write = _WRITERS[how](file, columns(what))
+            count = run(export(database_url, what, write, since, until))
     except OSError as error:
-        sys.exit(f"{error.filename}: {error.strerror}")
-    if arguments.out is not None:
+        refuse(f"{error.filename}: {error.strerror}")
+    if out is not None:
         answer = Console(stderr=True, soft_wrap=True, markup=False)
-        answer.print(f"{count} {arguments.what} in {arguments.out}")
-
-
-if __name__ == "__main__":
-    main()
+        answer.print(f"{count} {what} in {out}")

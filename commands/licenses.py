@@ -1,41 +1,20 @@
-"""Pools of license keys: `python -m commands.licenses import POOL FILE | show`.
+"""`fulfillment licenses`: pools of license keys."""
 
-A file has one key on each line. To import it twice is to import it once: a key that is known
-already, of whichever pool, stays as it is.
-"""
-
-import argparse
-import asyncio
-import sys
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from database.engine import Database
+from commands.terminal import AsJson, answers, print_json, refuse, say, table
+from commands.workplace import in_database
 from database.licenses import MADE, import_keys, read_pools
-from domain.errors import FulfillmentError
 from domain.licenses import parse_pool
-from settings import DatabaseSettings, load
 
 MOST_PROBLEMS = 20
 """Of a file, to be printed."""
 MAX_POOL_LENGTH = 100
 
-
-async def _import(database: Database, pool: str, keys: dict[str, str]) -> None:
-    async with database.transaction() as connection:
-        new = await import_keys(connection, pool, keys)
-    print(f"{new} keys imported, {len(keys) - new} were known already")  # noqa: T201 - its answer
-
-
-async def _show(database: Database) -> None:
-    async with database.transaction() as connection:
-        levels = await read_pools(connection)
-    table = Table("Pool", "Free", "Issued")
-    for level in levels:
-        table.add_row(level.pool, str(level.free), str(level.issued))
-    Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200).print(table)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -43,52 +22,49 @@ def _read(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        sys.exit(f"{path}: {error.strerror}")
+        refuse(f"{path}: {error.strerror}")
     except UnicodeDecodeError:
-        sys.exit(f"{path}: it is not UTF-8")
+        refuse(f"{path}: it is not UTF-8")
     keys, problems = parse_pool(lines)
     if not keys and not problems:
         problems.append("it holds no keys")
     if problems:
         shown = [*problems[:MOST_PROBLEMS], "nothing is imported"]
-        sys.exit("\n".join(f"{path}: {problem}" for problem in shown))
+        refuse("\n".join(f"{path}: {problem}" for problem in shown))
     return keys
 
 
 def _pool(name: str) -> str:
     if not 0 < len(name) <= MAX_POOL_LENGTH or not name.isprintable() or name == MADE:
-        raise argparse.ArgumentTypeError(
+        raise typer.BadParameter(
             f"a pool's name has 1 to {MAX_POOL_LENGTH} characters, and is not {MADE!r}"
         )
     return name
 
 
-async def _run(settings: DatabaseSettings, pool: str | None, keys: dict[str, str]) -> None:
-    async with Database(settings.database_url.get_secret_value()) as database:
-        await (_show(database) if pool is None else _import(database, pool, keys))
+@app.command("show")
+def show(*, as_json: AsJson = False) -> None:
+    """Prints how many keys each pool has left."""
+    levels = in_database(read_pools)
+    if as_json:
+        print_json([level._asdict() for level in levels])
+        return
+    listed = table("Pool", "Free", "Issued")
+    for level in levels:
+        listed.add_row(level.pool, str(level.free), str(level.issued))
+    answers().print(listed)
 
 
-def main() -> None:
-    """Runs the command line; exit code 1 for a problem, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.licenses",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("show", help="print how many keys each pool has left")
-    importing = commands.add_parser("import", help="add a file's keys to a pool")
-    importing.add_argument("pool", type=_pool, metavar="POOL")
-    importing.add_argument("file", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    is_import = arguments.command == "import"
-    keys = _read(arguments.file) if is_import else {}
-    settings = load(DatabaseSettings)
-    try:
-        asyncio.run(_run(settings, arguments.pool if is_import else None, keys))
-    except FulfillmentError as error:
-        sys.exit(f"{error.code}: {error.message}")
+@app.command("import")
+def import_(
+    pool: Annotated[str, typer.Argument(parser=_pool, metavar="POOL")],
+    file: Annotated[Path, typer.Argument(help="One key on each line.")],
+) -> None:
+    """Adds a file's keys to a pool.
 
-
-if __name__ == "__main__":
-    main()
+    To import it twice is to import it once: a key that is known already, of whichever pool, stays
+    as it is.
+    """
+    keys = _read(file)
+    new = in_database(lambda connection: import_keys(connection, pool, keys))
+    say(f"{new} keys imported, {len(keys) - new} were known already")

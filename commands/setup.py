@@ -1,16 +1,12 @@
-"""`python -m commands.setup` registers this service at Stripe; run again, it mends what differs.
+"""`fulfillment setup`: registers this service at Stripe."""
 
-It creates or mends the webhook endpoint PUBLIC_URL/webhook, and then prints how to sell through
-it: the call that makes a Checkout Session or, with --payment-link, a Payment Link's URL.
-"""
-
-import argparse
 import asyncio
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+import typer
 from pydantic import SecretStr
 from rich.console import Console
 from rich.text import Text
@@ -31,6 +27,7 @@ from commands.addresses import (
 )
 from commands.described import planned
 from commands.partial_settings import read_partially
+from commands.terminal import refuse
 from domain.catalog import SHIPPING_COUNTRIES, UNASSIGNED, Catalog, CatalogError
 from domain.errors import FulfillmentError
 from settings import Settings
@@ -165,13 +162,13 @@ async def ensure_payment_link(
     """Creates a Payment Link, unless there is one, and prints its URL."""
     price = (await account.prices([sale.price_id])).get(sale.price_id)
     if price is None:
-        sys.exit(f"--payment-link: Stripe does not know {sale.price_id} in this key's mode")
+        refuse(f"--payment-link: Stripe does not know {sale.price_id} in this key's mode")
     kinds = {plan.kind for plan in planned(catalog, price.product, price.id)}
     ship_to = sale.ship_to
     if SHIPMENT.name in kinds and not ship_to:
         ship_to = catalog.checkout.shipping_countries
         if not ship_to:
-            sys.exit(
+            refuse(
                 f"--payment-link: {price.product.name} is shipped, so Checkout has to ask for an"
                 " address: name the countries, as in --ship-to US,DE"
             )
@@ -212,9 +209,7 @@ def show_session_call(settings: Settings) -> None:
         '  -d mode=payment -d "line_items[0][price]=price_…" -d "line_items[0][quantity]=1" \\\n'
         f"  --data-urlencode 'success_url={landing}'"
     )
-    console.print(
-        "\nFor a link that can be shared: python -m commands.setup --payment-link price_…"
-    )
+    console.print("\nFor a link that can be shared: fulfillment setup --payment-link price_…")
 
 
 def _done(text: str) -> None:
@@ -251,9 +246,9 @@ def _settings() -> Settings:
     read = read_partially()
     wrong = [f"  {name.upper()}: {read.problems[name]}" for name in NEEDED if name in read.problems]
     if wrong:
-        sys.exit("\n".join(["Settings are missing or unsafe:", *wrong]))
+        refuse("\n".join(["Settings are missing or unsafe:", *wrong]))
     if stripe_cannot_deliver(read.values):
-        sys.exit(
+        refuse(
             f"PUBLIC_URL: Stripe cannot reach {read.values.public_url}, so it takes no webhook"
             f" endpoint there. Use `{listen_command(read.values)}`, which prints a secret for"
             " STRIPE_WEBHOOK_SECRETS"
@@ -263,62 +258,52 @@ def _settings() -> Settings:
 
 def _price_id(word: str) -> str:
     if word.startswith("prod_"):
-        raise argparse.ArgumentTypeError(f"{word} is a product; name one of its prices, price_…")
+        raise typer.BadParameter(f"{word} is a product; name one of its prices, price_…")
     if not re.fullmatch(r"[A-Za-z0-9_]+", word):
-        raise argparse.ArgumentTypeError("name a price, price_…")
+        raise typer.BadParameter("name a price, price_…")
     return word
-
-
-def _quantity(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
-    return int(word)
 
 
 def _countries(word: str) -> tuple[str, ...]:
     countries = tuple(part.strip().upper() for part in word.split(","))
     if not SHIPPING_COUNTRIES.issuperset(countries):
-        raise argparse.ArgumentTypeError("must be countries such as US,DE")
+        raise typer.BadParameter("must be countries such as US,DE", param_hint="--ship-to")
     return countries
 
 
-def main() -> None:
-    """Runs the command line; exit code 1 for a problem, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m commands.setup", description=__doc__)
-    parser.add_argument(
-        "--connect", action="store_true", help="also an endpoint for connected accounts"
-    )
-    parser.add_argument(
-        "--payment-link", metavar="PRICE", type=_price_id, help="create a Payment Link for a price"
-    )
-    parser.add_argument(
-        "--quantity", metavar="N", type=_quantity, help="how many pieces the link sells (1)"
-    )
-    parser.add_argument(
-        "--ship-to", metavar="COUNTRY,…", type=_countries, help="where the link's parcels go: US,DE"
-    )
-    arguments = parser.parse_args()
+def main(
+    *,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Also an endpoint for connected accounts.")
+    ] = False,
+    payment_link: Annotated[
+        str | None,
+        typer.Option(parser=_price_id, metavar="PRICE", help="Create a Payment Link for a price."),
+    ] = None,
+    quantity: Annotated[
+        int | None, typer.Option(min=1, help="How many pieces the link sells; by default one.")
+    ] = None,
+    ship_to: Annotated[
+        str, typer.Option(metavar="COUNTRY,…", help="Where the link's parcels go: US,DE.")
+    ] = "",
+) -> None:
+    """Registers this service at Stripe; run again, it mends what differs.
+
+    It creates or mends the webhook endpoint PUBLIC_URL/webhook, and then prints how to sell
+    through it: the call that makes a Checkout Session or, with --payment-link, a link's URL.
+    """
     sale = None
-    if arguments.payment_link:
-        sale = Sale(
-            price_id=arguments.payment_link,
-            quantity=arguments.quantity or 1,
-            ship_to=arguments.ship_to or (),
-        )
-    elif arguments.quantity or arguments.ship_to:
-        parser.error("--quantity and --ship-to describe a --payment-link PRICE")
+    if payment_link:
+        countries = _countries(ship_to) if ship_to else ()
+        sale = Sale(price_id=payment_link, quantity=quantity or 1, ship_to=countries)
+    elif quantity or ship_to:
+        raise typer.BadParameter("--quantity and --ship-to describe a --payment-link PRICE")
     settings = _settings()
     try:
-        asyncio.run(_run(settings, connect=arguments.connect, sale=sale))
-    except KeyboardInterrupt:
-        sys.exit("Stopped: run it again to see what is done")
+        asyncio.run(_run(settings, connect=connect, sale=sale))
     except CatalogError as error:
-        sys.exit(f"CATALOG_FILE: {error.message}")
+        refuse(f"CATALOG_FILE: {error.message}")
     except PermissionMissingError as error:
-        sys.exit(f"{error.message}; lend this command one that may: STRIPE_API_KEY=sk_… before it")
+        refuse(f"{error.message}; lend this command one that may: STRIPE_API_KEY=sk_… before it")
     except FulfillmentError as error:
-        sys.exit(f"{error.message} (at {settings.stripe_api_base})")
-
-
-if __name__ == "__main__":
-    main()
+        refuse(f"{error.message} (at {settings.stripe_api_base})")

@@ -1,27 +1,14 @@
-"""`python -m commands.stock`: shows, sets, imports and exports what is on hand.
+"""`fulfillment stock`: shows, sets, imports and exports what is on hand."""
 
-    show                                 what there is, what is low and what is waited for
-    set SKU N [SKU N …]                  what a count has found
-    receive SKU N                        what has come in
-    import FILE.csv | export             all of it; see `commands.stock_file`
-
-Shipments that wait for stock are told of what comes.
-"""
-
-import argparse
-import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
 from activities.low_stock import record_low
-from activities.messages import Messages
-from activities.stock_queue import StockQueue
 from commands.stock_file import (
     StockFile,
     StockFileError,
@@ -31,16 +18,14 @@ from commands.stock_file import (
     format_stock_file,
     parse_stock_file,
 )
+from commands.terminal import AsJson, answers, print_json, refuse, run, say, table
+from commands.workplace import Workplace, open_workplace
 from database.backorders import read_queued
-from database.engine import Database
 from database.stock import read_stock, receive, set_stock
 from domain.catalog import CatalogError
-from domain.errors import FulfillmentError, TransientError
-from ending import run_to_end
+from domain.errors import TransientError
 from settings import Settings, load
 from workflows.catalog_file import read_catalog
-from workflows.client import Fulfillments, connect
-from workflows.outbox import WorkflowOutbox
 
 MOST_PROBLEMS = 20
 """Of a file, to be printed."""
@@ -51,40 +36,37 @@ class StockRoom:
     """What the command does.
 
     Args:
-        database: Where stock is recorded.
-        queue: Who waits for stock.
-        messages: Tells the merchant's application what runs low.
+        workplace: Where stock is recorded, and who is told of it.
         warehouses: Those that the catalog names.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        queue: StockQueue,
-        messages: Messages,
-        warehouses: Sequence[str],
-    ) -> None:
-        self._database = database
-        self._queue = queue
-        self._messages = messages
+    def __init__(self, workplace: Workplace, warehouses: Sequence[str]) -> None:
+        self._database = workplace.database
+        self._queue = workplace.stock_queue
+        self._messages = workplace.messages
         self._warehouses = warehouses
 
-    async def show(self) -> None:
+    async def show(self, *, as_json: bool) -> None:
         """Prints what there is."""
         async with self._database.transaction() as connection:
             levels = await read_stock(connection)
             queued = await read_queued(connection)
-        table = Table("SKU", "Warehouse", "On hand", "Low at", "Waited for")
+        if as_json:
+            waited = [{"waited_for": queued.get(level.sku, 0)} for level in levels]
+            print_json(
+                [level.model_dump() | each for level, each in zip(levels, waited, strict=True)]
+            )
+            return
+        listed = table("SKU", "Warehouse", "On hand", "Low at", "Waited for")
         for level in levels:
-            table.add_row(
+            listed.add_row(
                 level.sku,
                 level.warehouse + ("" if level.warehouse in self._warehouses else UNNAMED),
                 str(level.on_hand),
                 "" if level.low_at is None else f"{level.low_at}{' (low)' if level.is_low else ''}",
                 str(queued.get(level.sku, "")),
             )
-        # A SKU is what one copies: it is not to be cut where the terminal ends.
-        Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200).print(table)
+        answers().print(listed)
 
     async def export(self) -> None:
         """Prints what there is as a file to import."""
@@ -101,96 +83,124 @@ class StockRoom:
                 counts = {place: count for place, count in counts.items() if place not in known}
             low = await set_stock(connection, counts, file.low_at)
             told = await record_low(connection, self._messages, low)
-        _say(f"{len(counts)} counts recorded")
+        say(f"{len(counts)} counts recorded")
         await self._messages.send(*told)
         await self._tell_queue()
 
-    async def receive(self, sku: str, quantity: int, warehouse: str) -> None:
+    async def receive(self, pairs: Sequence[tuple[str, int]], warehouse: str) -> None:
         """Adds what has come in."""
         async with self._database.transaction() as connection:
-            await receive(connection, sku, quantity, warehouse)
-        _say(f"{quantity} pieces of {sku} received")
+            for sku, pieces in pairs:
+                await receive(connection, sku, pieces, warehouse)
+        for sku, pieces in pairs:
+            say(f"{pieces} pieces of {sku} received")
         await self._tell_queue()
 
     async def _tell_queue(self) -> None:
         try:
             woken = await self._queue.wake_ready()
         except TransientError as error:
-            _say(f"{error.message}: who waits for stock hears of it within a quarter of an hour")
+            say(f"{error.message}: who waits for stock hears of it within a quarter of an hour")
         else:
             if woken:
-                _say(f"{woken} waiting shipments told of it")
+                say(f"{woken} waiting shipments told of it")
 
 
-def _say(text: str) -> None:
-    print(text)  # noqa: T201 - a command's answer
+_Warehouse = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Where, if there are several.")
+]
+_Counts = Annotated[list[str], typer.Argument(metavar="SKU N", help="Pairs of these.")]
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
-_Work: TypeAlias = Callable[[StockRoom], Coroutine[Any, Any, None]]
+@app.command("show")
+def show(*, as_json: AsJson = False) -> None:
+    """Prints what there is, what is low, and what is waited for."""
+    _in(lambda room: room.show(as_json=as_json))
 
 
-async def _run(settings: Settings, work: _Work, warehouses: Sequence[str]) -> None:
-    client = await connect(
-        settings.temporal_address,
-        settings.temporal_namespace,
-        payload_keys=settings.payload_keys,
-        lazy=True,
-    )
-    task_queue = settings.temporal_task_queue
-    async with Database(settings.database_url.get_secret_value()) as database:
-        queue = StockQueue(database, Fulfillments(client, task_queue))
-        outbox = WorkflowOutbox(client, task_queue)
-        messages = Messages(outbox, wanted=bool(settings.app_webhook_url))
-        await work(StockRoom(database, queue, messages, warehouses))
+@app.command("export")
+def export() -> None:
+    """Prints all stock as a file to import."""
+    _in(StockRoom.export)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.stock",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("show", help="print what is on hand")
-    commands.add_parser("export", help="print all stock as CSV")
-    importing = commands.add_parser("import", help="set what a file says, all of it or nothing")
-    importing.add_argument("file", type=Path, metavar="FILE.csv")
-    setting = commands.add_parser("set", help="set what a count has found")
-    setting.add_argument("words", nargs="+", metavar="SKU N")
-    setting.add_argument("--low-at", metavar="N", help="an event tells when so few are left")
-    setting.add_argument("--if-missing", action="store_true", help="keep what is recorded")
-    receiving = commands.add_parser("receive", help="add what has come in")
-    receiving.add_argument("words", nargs=2, metavar=("SKU", "N"))
-    for each in (setting, receiving):
-        each.add_argument("--warehouse", metavar="NAME", help="where, if there are several")
-    return parser
+@app.command("import")
+def import_(file: Annotated[Path, typer.Argument(metavar="FILE.csv")]) -> None:
+    """Sets what a file says, all of it or nothing; see docs/stock.md."""
+    try:
+        counted = parse_stock_file(_read(file), _warehouses())
+    except StockFileError as error:
+        lines = [*error.problems[:MOST_PROBLEMS], "nothing is imported"]
+        refuse("\n".join(f"{file}: {line}" for line in lines))
+    _in(lambda room: room.set(counted))
 
 
-def _work(arguments: argparse.Namespace, warehouses: Sequence[str]) -> _Work:
-    """What the command line asks for.
+@app.command("set")
+def set_(
+    counts: _Counts,
+    *,
+    low_at: Annotated[
+        str | None, typer.Option(metavar="N", help="An event tells when so few are left.")
+    ] = None,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="Keep what is recorded.")
+    ] = False,
+    warehouse: _Warehouse = None,
+) -> None:
+    """Sets what a count has found; shipments that wait for it are told."""
+    with _usage():
+        where = as_warehouse(warehouse, _warehouses())
+        pairs = _pairs(counts)
+        counted = StockFile(counts={(sku, where): pieces for sku, pieces in pairs})
+        if low_at is not None:
+            least = as_pieces(low_at, "--low-at")
+            counted.low_at = dict.fromkeys((sku for sku, _ in pairs), least)
+    _in(lambda room: room.set(counted, if_missing=if_missing))
 
-    Raises:
-        StockFileError: The file cannot be imported.
-        ValueError: The command line makes no sense.
-    """
-    match arguments.command:
-        case "show":
-            return StockRoom.show
-        case "export":
-            return StockRoom.export
-        case "import":
-            return partial(StockRoom.set, file=parse_stock_file(_read(arguments.file), warehouses))
-    warehouse = as_warehouse(arguments.warehouse, warehouses)
-    skus = [as_sku(word) for word in arguments.words[::2]]
-    numbers = [as_pieces(word, "N") for word in arguments.words[1::2]]
+
+@app.command("receive")
+def receive_(counts: _Counts, *, warehouse: _Warehouse = None) -> None:
+    """Adds what has come in; shipments that wait for it are told."""
+    with _usage():
+        where = as_warehouse(warehouse, _warehouses())
+        pairs = _pairs(counts)
+    _in(lambda room: room.receive(pairs, where))
+
+
+def _pairs(words: Sequence[str]) -> list[tuple[str, int]]:
+    skus = [as_sku(word) for word in words[::2]]
+    numbers = [as_pieces(word, "N") for word in words[1::2]]
     if len(skus) != len(numbers):
         raise ValueError("give pairs of a SKU and a number of pieces")
-    if arguments.command == "receive":
-        return partial(StockRoom.receive, sku=skus[0], quantity=numbers[0], warehouse=warehouse)
-    file = StockFile(counts={(sku, warehouse): n for sku, n in zip(skus, numbers, strict=True)})
-    if arguments.low_at is not None:
-        file.low_at = dict.fromkeys(skus, as_pieces(arguments.low_at, "--low-at"))
-    return partial(StockRoom.set, file=file, if_missing=arguments.if_missing)
+    return list(zip(skus, numbers, strict=True))
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """What makes no sense in the block is wrong usage."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _warehouses() -> Sequence[str]:
+    try:
+        return read_catalog(load(Settings).catalog_file).warehouses_for(None)
+    except CatalogError as error:
+        refuse(f"CATALOG_FILE: {error.message}")
+
+
+def _in(work: Callable[[StockRoom], Coroutine[Any, Any, None]]) -> None:
+    settings = load(Settings)
+    warehouses = _warehouses()
+
+    async def opened() -> None:
+        async with open_workplace(settings) as workplace:
+            await work(StockRoom(workplace, warehouses))
+
+    run(opened())
 
 
 def _read(path: Path) -> str:
@@ -201,28 +211,3 @@ def _read(path: Path) -> str:
         raise StockFileError([str(error.strerror)]) from error
     except UnicodeDecodeError as error:
         raise StockFileError(["it is not UTF-8"]) from error
-
-
-def main() -> None:
-    """Runs the command line; exit code 1 for a problem, 2 for wrong usage."""
-    parser = _parser()
-    arguments = parser.parse_args()
-    settings = load(Settings)
-    try:
-        warehouses = read_catalog(settings.catalog_file).warehouses_for(None)
-        work = _work(arguments, warehouses)
-    except StockFileError as error:
-        lines = [*error.problems[:MOST_PROBLEMS], "nothing is imported"]
-        sys.exit("\n".join(f"{arguments.file}: {line}" for line in lines))
-    except ValueError as error:
-        parser.error(str(error))
-    except CatalogError as error:
-        sys.exit(f"CATALOG_FILE: {error.message}")
-    try:
-        asyncio.run(_run(settings, work, warehouses))
-    except FulfillmentError as error:
-        sys.exit(f"{error.code}: {error.message}")
-
-
-if __name__ == "__main__":
-    run_to_end(main)

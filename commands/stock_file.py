@@ -1,4 +1,4 @@
-"""Stock as a CSV file: what `python -m commands.stock` imports and exports.
+"""Stock as a CSV file: what `fulfillment stock` imports and exports.
 
     sku,warehouse,on_hand,low_at
     MUG-BLUE,berlin,100,10

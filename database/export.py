@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SAME_LINE, of_fulfillment
-from database.tables import fulfillments, line_items, orders, parcels
+from database.tables import fulfillments, line_items, order_created_at, orders, parcels
 
 CHUNK_ROWS = 1000
 """So many are in memory at a time."""
@@ -21,10 +21,6 @@ class Export(StrEnum):
 
     ORDERS = "orders"
     FULFILLMENTS = "fulfillments"
-
-
-# Stripe's own date; ours only where Stripe was never asked.
-_created_at = func.coalesce(orders.c.checkout_created_at, orders.c.created_at)
 
 
 def _part(column: Column[Any], name: str) -> ColumnElement[Any]:
@@ -46,7 +42,7 @@ _TRACKING_NUMBERS = (
 _ROWS: dict[Export, Select[Any]] = {
     Export.ORDERS: select(
         orders.c.session_id,
-        _created_at.label("created_at"),
+        order_created_at.label("created_at"),
         orders.c.state,
         orders.c.closed_at,
         orders.c.erased_at,
@@ -74,10 +70,10 @@ _ROWS: dict[Export, Select[Any]] = {
         orders.c.locale,
         orders.c.client_reference_id,
         orders.c.stripe_metadata.label("metadata"),
-    ).order_by(_created_at, orders.c.session_id),
+    ).order_by(order_created_at, orders.c.session_id),
     Export.FULFILLMENTS: select(
         orders.c.session_id,
-        _created_at.label("order_created_at"),
+        order_created_at.label("order_created_at"),
         line_items.c.line_item_id,
         fulfillments.c.kind,
         fulfillments.c.state,
@@ -102,7 +98,7 @@ _ROWS: dict[Export, Select[Any]] = {
     )
     .join(line_items, line_items.c.session_id == orders.c.session_id)
     .join(fulfillments, SAME_LINE)
-    .order_by(_created_at, orders.c.session_id, line_items.c.position, fulfillments.c.kind),
+    .order_by(order_created_at, orders.c.session_id, line_items.c.position, fulfillments.c.kind),
 }
 
 
@@ -127,9 +123,9 @@ async def stream_rows(
     """
     statement = _ROWS[export]
     if since is not None:
-        statement = statement.where(_created_at >= since)
+        statement = statement.where(order_created_at >= since)
     if until is not None:
-        statement = statement.where(_created_at < until)
+        statement = statement.where(order_created_at < until)
     # To sort years of orders takes longer than what customers wait for may take.
     await connection.execute(text("SET LOCAL statement_timeout = 0"))
     options = {"yield_per": CHUNK_ROWS}

@@ -1,6 +1,5 @@
-"""`python -m database.migrate upgrade` brings the database of DATABASE_URL to the newest schema."""
+"""Brings a database to the newest schema."""
 
-import argparse
 from pathlib import Path
 
 from alembic import command
@@ -10,7 +9,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
 from database.engine import CONNECT_TIMEOUT_S, sqlalchemy_url
-from settings import DatabaseSettings, load
 
 # Any number that no other program takes in this database: two processes that start at
 # once migrate one after the other.
@@ -43,16 +41,3 @@ def newest_revision() -> str:
     """The revision that this code needs."""
     migrations = ScriptDirectory(str(Path(__file__).parent / "migrations"))
     return migrations.get_current_head() or ""
-
-
-def main() -> None:
-    """Runs the command line."""
-    parser = argparse.ArgumentParser(prog="python -m database.migrate", description=__doc__)
-    parser.add_argument("command", choices=["upgrade"])
-    parser.parse_args()
-    revision = upgrade(load(DatabaseSettings).database_url.get_secret_value())
-    print(f"The database is at revision {revision}")  # noqa: T201 - a command's answer
-
-
-if __name__ == "__main__":
-    main()

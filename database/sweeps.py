@@ -26,6 +26,33 @@ class Sweep(BaseModel):
     swept_until: datetime
 
 
+class AccountSweep(Sweep):
+    """As `Sweep`, of one account in one mode."""
+
+    account: str | None
+    """None for our own."""
+    livemode: bool
+
+    @property
+    def name(self) -> str:
+        """How operators call it."""
+        return f"{self.account or 'our own account'}{'' if self.livemode else ' (test)'}"
+
+
+async def read_all(connection: AsyncConnection) -> tuple[AccountSweep, ...]:
+    """What is known of all accounts."""
+    rows = await connection.execute(select(sweeps).order_by(sweeps.c.account, sweeps.c.livemode))
+    return tuple(
+        AccountSweep(
+            account=row.account or None,
+            livemode=row.livemode,
+            began_at=row.began_at,
+            swept_until=row.swept_until,
+        )
+        for row in rows
+    )
+
+
 async def begin(
     connection: AsyncConnection, account: str | None, now: datetime, *, livemode: bool
 ) -> Sweep:

@@ -109,6 +109,21 @@ Index(
     postgresql_where=orders.c.client_reference_id.is_not(None),
 )
 Index("ix_orders_checkout_created_at", orders.c.checkout_created_at)
+order_created_at = func.coalesce(orders.c.checkout_created_at, orders.c.created_at)
+"""Stripe's own date; ours only where Stripe was never asked."""
+Index("ix_orders_created", order_created_at)
+Index("ix_orders_error", orders.c.session_id, postgresql_where=orders.c.error.is_not(None))
+Index("ix_orders_on_hold", orders.c.session_id, postgresql_where=orders.c.on_hold)
+Index(
+    "ix_orders_customer_id",
+    orders.c.customer_id,
+    postgresql_where=orders.c.customer_id.is_not(None),
+)
+Index(
+    "ix_orders_subscription_id",
+    orders.c.subscription_id,
+    postgresql_where=orders.c.subscription_id.is_not(None),
+)
 
 # What was done to an order, by whom, and why.
 audit = Table(
@@ -212,6 +227,11 @@ Index(
     fulfillments.c.session_id,
     postgresql_where=fulfillments.c.reversed != fulfillments.c.taken_back,
 )
+Index(
+    "ix_fulfillments_for_operators",
+    fulfillments.c.session_id,
+    postgresql_where=fulfillments.c.state.in_(("action_required", "awaiting_operator")),
+)
 
 # Refunds, disputes and early fraud warnings, under their IDs at Stripe.
 reversals = Table(
@@ -231,6 +251,12 @@ reversals = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, comment="at Stripe"),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     _updated_at(),
+)
+
+Index(
+    "ix_reversals_problem",
+    reversals.c.session_id,
+    postgresql_where=reversals.c.problem.is_not(None),
 )
 
 # Refunds that were asked for here: recorded first, then made at Stripe.

@@ -96,7 +96,7 @@ def draw(settings: LocalSettings, *, only_orders: bool = False) -> Blueprint:
         outside.append(_merchant(plan, settings))
     if not settings.stripe_api_key:
         outside.append(_stripe(plan, settings, webhook_url=f"{api}/webhook"))
-        stock.append(("stock", "-m", "commands.stock", "set", *SAMPLE_STOCK, "--if-missing"))
+        stock.append(("stock", "-m", "commands", "stock", "set", *SAMPLE_STOCK, "--if-missing"))
     if not settings.smtp_url:
         outside.append(_inbox(plan, settings))
     if settings.carrier is CarrierChoice.HTTP and not settings.carrier_url:
@@ -108,7 +108,7 @@ def draw(settings: LocalSettings, *, only_orders: bool = False) -> Blueprint:
     plan.ports["PORT"] = settings.port
     plan.urls["API"] = f"{api}/docs"
     # From here on the environment is complete.
-    migrate = _python("migrate", "-m", "database.migrate", "upgrade", env=plan.environment)
+    migrate = _python("migrate", "-m", "commands", "migrate", env=plan.environment)
     plan.stages += [outside, [migrate]]
     plan.stages += [[_python(*command, env=plan.environment)] for command in stock]
     plan.stages += [[_worker(plan), _api(plan, settings.port)]]
@@ -138,13 +138,15 @@ def _temporal(plan: Blueprint, settings: LocalSettings) -> Part:
     namespace = settings.temporal_namespace
     plan.ports |= {"TEMPORAL_PORT": port, "TEMPORAL_UI_PORT": ui_port}
     plan.environment["TEMPORAL_ADDRESS"] = f"{LOCALHOST}:{port}"
-    plan.urls["Temporal"] = f"http://{LOCALHOST}:{ui_port}/namespaces/{namespace}/workflows"
+    ui = f"http://{LOCALHOST}:{ui_port}"
+    plan.environment["TEMPORAL_UI_URL"] = ui
+    plan.urls["Temporal"] = f"{ui}/namespaces/{namespace}/workflows"
     codec = ""
     if settings.temporal_payload_keys:
         # The Web UI shows what the keys encrypt, as operators see it.
         token = settings.temporal_codec_token or kept_secret(plan.folder / "codec-token")
         plan.environment["TEMPORAL_CODEC_TOKEN"] = token
-        plan.environment["TEMPORAL_UI_ORIGIN"] = f"http://{LOCALHOST}:{ui_port}"
+        plan.environment["TEMPORAL_UI_ORIGIN"] = ui
         codec = f"http://{LOCALHOST}:{settings.port}/codec/{token}"
     return temporal_part(
         port=port,

@@ -80,6 +80,11 @@ def main(design: Callable[[LocalSettings], Blueprint] = draw) -> None:
         sys.exit(str(error))
 
 
+def up() -> None:
+    """Starts PostgreSQL, Temporal, the stand-ins, the worker and the API; Ctrl-C stops all."""
+    main()
+
+
 def run(blueprint: Blueprint, claim: Claim, start_timeout: timedelta, stop: StopSignals) -> None:
     """Starts the stack, shows where it is, and runs it until a signal says stop.
 
@@ -129,7 +134,8 @@ def _show_urls(blueprint: Blueprint) -> None:
     token = f"$(cat {blueprint.operator_token_file})"
     console.print(
         f'\n  An order as JSON: curl -H "Authorization: Bearer {token}" {api}/orders/cs_…'
-        f"\n  Buy something in the shop, or run [bold]make demo[/] in another terminal."
+        "\n  Buy something in the shop, or run [bold]make demo[/] in another terminal."
+        "\n  What operators do: [bold].venv/bin/fulfillment --help[/] in another terminal."
         f"\n  Ctrl-C stops everything; the data stays in {blueprint.folder}.\n"
     )
 

@@ -56,6 +56,8 @@ _PARKED = {
     StepState.ACTION_REQUIRED: FulfillmentState.ACTION_REQUIRED,
     StepState.ALARM: FulfillmentState.ACTION_REQUIRED,
 }
+PARKED_STATES = frozenset(_PARKED)
+"""In these a step waits for an operator."""
 
 
 class StepParkedError(Exception):
@@ -239,12 +241,12 @@ class Step:
     @property
     def waits(self) -> bool:
         """Whether it waits for somebody."""
-        return self.state in _PARKED or self.state is StepState.WAITING
+        return self.state in PARKED_STATES or self.state is StepState.WAITING
 
     @property
     def waits_for_operator(self) -> bool:
         """Whether a decision would be heard now."""
-        waits = self.waits if self.ref is not None else self.state in _PARKED
+        waits = self.waits if self.ref is not None else self.state in PARKED_STATES
         return waits and not self._decisions
 
     def decide(self, verdict: Verdict, note: str, by: str) -> None:
@@ -433,7 +435,7 @@ class Steps:
     @property
     def needs_operator(self) -> bool:
         """Whether a step waits for an operator."""
-        return self.any_in(*_PARKED)
+        return self.any_in(*PARKED_STATES)
 
     def any_in(self, *states: StepState) -> bool:
         """Whether a step is in one of these states now."""
@@ -489,7 +491,7 @@ class Steps:
         for step in steps:
             if step.error:
                 lines += ["", f"**`{step.name}`: {step.error}**"]
-            if step.state in _PARKED:
+            if step.state in PARKED_STATES:
                 allowed = ", ".join(f"`{verdict}`" for verdict in sorted(step.allowed))
                 lines += ["", f"It waits for an operator. Send an update: {allowed}."]
             if step.state is StepState.ALARM:

@@ -1,4 +1,4 @@
-"""Everything that `commands.doctor` checks, in the order in which it is shown."""
+"""Everything that `fulfillment doctor` checks, in the order in which it is shown."""
 
 from commands.checks import outside, products, stripe_side, temporal, webhook
 

@@ -12,7 +12,7 @@ from commands.checks.registry import Finding, Group, Site, fail, ok, warn
 from database.engine import Database
 from database.migrate import newest_revision
 
-MIGRATE = "python -m database.migrate upgrade"
+MIGRATE = "fulfillment migrate"
 
 group = Group()
 

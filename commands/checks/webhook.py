@@ -19,7 +19,7 @@ from commands.addresses import listen_command, stripe_cannot_deliver, webhook_ur
 from commands.checks.registry import Finding, Group, Site, fail, ok, skipped, warn
 from commands.checks.stripe_side import REACH_STRIPE, stripe_key
 
-SETUP = "Run `python -m commands.setup`"
+SETUP = "Run `fulfillment setup`"
 SETUP_CONNECT = f"{SETUP[:-1]} --connect`"
 RECENT = timedelta(days=3)
 """So long Stripe goes on trying to deliver an event."""

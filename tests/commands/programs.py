@@ -54,7 +54,7 @@ async def run(folder: Path, variables: dict[str, str], *arguments: str) -> Ended
     Args:
         folder: One without a `.env`.
         variables: All that it sees of the environment, beside what Python needs.
-        arguments: Such as `-m`, `commands.setup`.
+        arguments: Such as `-m`, `commands`, `setup`.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,

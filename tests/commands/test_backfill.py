@@ -1,4 +1,4 @@
-"""`python -m commands.backfill`, run as a program."""
+"""`fulfillment backfill`, run as a program."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,7 +39,7 @@ async def test_it_shows_and_then_fulfills_what_was_sold(world: World, tmp_path: 
     await world.shop.deliveries("drop")
     missed = await world.shop.buy(ACCESS)
     variables = environment(world.settings)
-    command = ("-m", "commands.backfill", "--since", "1d")
+    command = ("-m", "commands", "backfill", "--since", "1d")
 
     shown = await run(tmp_path, variables, *command, "--dry-run")
     assert shown.code == 0, shown.err
@@ -73,7 +73,7 @@ async def test_what_was_ignored_is_taken_on_when_asked(world: World, tmp_path: P
         assert await world.mails() == []
 
         await world.shop.stripe.v1.products.update_async(product.id, {"metadata": ACCESS})
-        command = ("-m", "commands.backfill", "--since", "1d")
+        command = ("-m", "commands", "backfill", "--since", "1d")
         variables = environment(world.settings)
         assert session_id not in (await run(tmp_path, variables, *command)).out
         done = await run(tmp_path, variables, *command, "--ignored")
@@ -88,13 +88,13 @@ async def test_what_was_ignored_is_taken_on_when_asked(world: World, tmp_path: P
 
 async def test_a_wrong_key_is_one_line(world: World, tmp_path: Path) -> None:
     variables = {**environment(world.settings), "STRIPE_API_KEY": "sk_test_SomebodyElses0000"}
-    ended = await run(tmp_path, variables, "-m", "commands.backfill", "--since", "1d")
+    ended = await run(tmp_path, variables, "-m", "commands", "backfill", "--since", "1d")
     assert ended.code == 1
     assert ended.err.strip().startswith("stripe_unauthorized: stripe answered 401")
 
 
 async def test_a_wrong_date_is_told(world: World, tmp_path: Path) -> None:
     variables = environment(world.settings)
-    ended = await run(tmp_path, variables, "-m", "commands.backfill", "--since", "soon")
+    ended = await run(tmp_path, variables, "-m", "commands", "backfill", "--since", "soon")
     assert ended.code == 2
-    assert "--since soon" in ended.err
+    assert "'--since': soon" in ended.err

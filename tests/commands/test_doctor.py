@@ -1,4 +1,4 @@
-"""`python -m commands.doctor`: all green on a healthy site, and each ailment named."""
+"""`fulfillment doctor`: all green on a healthy site, and each ailment named."""
 
 import asyncio
 import json
@@ -216,8 +216,8 @@ def _product(**metadata: str) -> Break:
 
 ENTRY = 'fulfillment = "manual"\nmanual_instructions = "Call"\n'
 OTHER_SECRET = "whsec_KnownToNobodyElse0123456789"
-SETUP = "`python -m commands.setup`"
-MIGRATE = "python -m database.migrate upgrade"
+SETUP = "`fulfillment setup`"
+MIGRATE = "fulfillment migrate"
 FIRST_EVENT, *OTHER_EVENTS = handled_events()
 NO_STRIPE = _closed("stripe_api_base", "http://127.0.0.1:{port}")
 NO_API = _closed("public_url", "http://127.0.0.1:{port}")
@@ -399,7 +399,7 @@ async def test_broken_settings_are_rows_and_skip_what_needs_them(
     variables = environment(world.settings)
     del variables["CARRIER_URL"]
     variables |= {"SMTP_URL": "mail.example.com", "STRIPE_API_KEY": "sk_live_1"}
-    done = await run(tmp_path, variables, "-m", "commands.doctor", "--json")
+    done = await run(tmp_path, variables, "-m", "commands", "doctor", "--json")
     assert (done.code, done.err) == (1, "")
     answer = json.loads(done.out)
     assert answer["ok"] is False
@@ -422,7 +422,7 @@ async def test_broken_settings_are_rows_and_skip_what_needs_them(
 
 
 async def test_without_any_setting_it_still_says_what_to_do(tmp_path: Path) -> None:
-    done = await run(tmp_path, {}, "-m", "commands.doctor")
+    done = await run(tmp_path, {}, "-m", "commands", "doctor")
     assert (done.code, done.err) == (1, "")
     assert re.search(r"^PUBLIC_URL +fail +missing +Set PUBLIC_URL in the", done.out, re.MULTILINE)
     assert re.search(r"^database +skipped +needs DATABASE_URL *$", done.out, re.MULTILINE)
@@ -430,7 +430,7 @@ async def test_without_any_setting_it_still_says_what_to_do(tmp_path: Path) -> N
 
 async def test_the_table_shows_everything_but_secrets(world: World, tmp_path: Path) -> None:
     variables = environment(world.settings)
-    done = await run(tmp_path, variables, "-m", "commands.doctor")
+    done = await run(tmp_path, variables, "-m", "commands", "doctor")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[0].split() == ["Check", "State", "Found", "What", "to", "do"]
     assert "3 warn" in done.out  # events, no worker, no schedule

@@ -1,4 +1,4 @@
-"""`python -m commands.erase`, run as a program: nothing of the customer is left, all books are."""
+"""`fulfillment erase`, run as a program: nothing of the customer is left, all books are."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ from tests.harness.service import PENDING, Answer, MerchantService, call_back, m
 from tests.harness.shop import ACCESS, MANUAL, shipment
 from tests.harness.world import World
 
-COMMAND = ("-m", "commands.erase")
+COMMAND = ("-m", "commands", "erase")
 BOOKS: tuple[Select[Any], ...] = (
     select(
         orders.c.state,
@@ -125,7 +125,9 @@ async def buy(world: World, customer: Customer, *metadata: dict[str, str]) -> st
 
 async def erase(world: World, folder: Path, *arguments: str) -> Ended:
     variables = {"DATABASE_URL": environment(world.settings)["DATABASE_URL"]}
-    return await run(folder, variables, *COMMAND, "--by", "privacy@example.com", *arguments)
+    return await run(
+        folder, variables, *COMMAND, "--yes", "--by", "privacy@example.com", *arguments
+    )
 
 
 async def where_is(world: World, value: str) -> dict[str, int]:
@@ -239,7 +241,7 @@ async def test_nothing_of_the_customer_is_left_and_all_books_are(
     ended = await erase(world, tmp_path, "--session", session_id)
 
     assert ended.code == 0, ended.err
-    assert "1 orders were erased" in ended.out
+    assert "Erased 1 order\n" in ended.out
     assert customer.mark not in ended.out
     for value in (customer.mark, customer_id, customer.phone):
         assert await where_is(world, value) == {}, value
@@ -283,11 +285,11 @@ async def test_by_e_mail_it_finds_every_order_and_nobody_elses(
     dry = await erase(world, tmp_path, "--email", customer.email.upper(), "--dry-run")
     assert all(session_id in dry.out for session_id in mine)
     assert others not in dry.out
-    assert "2 orders would be erased" in dry.out
+    assert "Would erase 2 orders\n" in dry.out
     assert "orders" in await where_is(world, customer.mark)
 
     ended = await erase(world, tmp_path, "--email", customer.email.upper())
-    assert "2 orders were erased" in ended.out
+    assert "Erased 2 orders\n" in ended.out
     assert await where_is(world, customer.mark) == {}
     assert (await world.order(others)).customer_email == other.email
 
@@ -301,9 +303,9 @@ async def test_by_customer_it_finds_the_orders_of_a_stripe_customer(
         await world.result(session_id)
     customer_id = (await world.order(session_id)).customer_id
     assert customer_id is not None
-    assert "1 orders were" in (await erase(world, tmp_path, "--customer", customer_id)).out
+    assert "Erased 1 order\n" in (await erase(world, tmp_path, "--customer", customer_id)).out
     assert await where_is(world, customer.mark) == {}
-    assert "0 orders were" in (await erase(world, tmp_path, "--customer", customer_id)).out
+    assert "Erased 0 orders\n" in (await erase(world, tmp_path, "--customer", customer_id)).out
 
 
 async def test_an_open_order_is_refused_and_nothing_is_erased(world: World, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m commands.export`, run as a program."""
+"""`fulfillment export`, run as a program."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ from tests.commands.programs import ROOT, Ended, environment, run
 from tests.harness.shop import ACCESS, CUSTOMER, shipment
 from tests.harness.world import World
 
-COMMAND = ("-m", "commands.export")
+COMMAND = ("-m", "commands", "export")
 STATUS = Path("/proc/self/status")
 
 
@@ -118,7 +118,8 @@ async def test_since_counts_and_until_does_not(world: World, tmp_path: Path) -> 
 async def test_many_orders_need_no_more_memory_than_one(world: World, tmp_path: Path) -> None:
     variables = {"DATABASE_URL": environment(world.settings)["DATABASE_URL"]}
     code = (
-        "from commands.export import main; main(); "
+        "import sys; from commands.cli import build; "
+        "build()(['export', *sys.argv[1:]], standalone_mode=False); "
         f"print(next(each.split()[1] for each in open('{STATUS}') if 'VmHWM' in each))"
     )
 
@@ -152,7 +153,7 @@ async def test_an_export_that_breaks_off_leaves_the_file_as_it_was(tmp_path: Pat
     out.write_text("old")
     variables = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     ended = await run(tmp_path, variables, *COMMAND, "orders", "--out", str(out))
-    assert ended.code == 1
+    assert ended.code == 75
     assert ended.err == "database_unavailable: the database cannot be reached\n"
     assert out.read_text() == "old"
 
@@ -160,7 +161,7 @@ async def test_an_export_that_breaks_off_leaves_the_file_as_it_was(tmp_path: Pat
 async def test_a_wrong_date_is_told(tmp_path: Path) -> None:
     ended = await run(tmp_path, {}, *COMMAND, "orders", "--until", "soon")
     assert ended.code == 2
-    assert "--until soon: " in ended.err
+    assert "'--until': soon: " in ended.err
 
 
 @pytest.mark.parametrize("what", list(Export))

@@ -1,4 +1,4 @@
-"""`python -m commands.licenses`, run as a program."""
+"""`fulfillment licenses`, run as a program."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -6,7 +6,7 @@ from uuid import uuid4
 from tests.commands.programs import environment, run
 from tests.harness.world import World
 
-COMMAND = ("-m", "commands.licenses")
+COMMAND = ("-m", "commands", "licenses")
 
 
 async def test_importing_twice_is_importing_once(world: World, tmp_path: Path) -> None:

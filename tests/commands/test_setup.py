@@ -1,4 +1,4 @@
-"""`python -m commands.setup`, run as a program against the emulator."""
+"""`fulfillment setup`, run as a program against the emulator."""
 
 import re
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ SECRETS_LINE = re.compile(r"^STRIPE_WEBHOOK_SECRETS=(\S+)$", re.MULTILINE)
 
 async def _setup(world: World, folder: Path, *arguments: str, **variables: str) -> Ended:
     return await run(
-        folder, {**environment(world.settings), **variables}, "-m", "commands.setup", *arguments
+        folder, {**environment(world.settings), **variables}, "-m", "commands", "setup", *arguments
     )
 
 
@@ -254,8 +254,8 @@ async def test_stripe_that_cannot_be_reached_is_one_line(world: World, tmp_path:
 async def test_only_the_settings_it_reads_are_needed(world: World, tmp_path: Path) -> None:
     needed = ("STRIPE_API_KEY", "STRIPE_API_BASE", "STRIPE_WEBHOOK_SECRETS", "PUBLIC_URL")
     variables = {name: environment(world.settings)[name] for name in needed}
-    assert (await run(tmp_path, variables, "-m", "commands.setup")).code == 0
-    refused = await run(tmp_path, {}, "-m", "commands.setup")
+    assert (await run(tmp_path, variables, "-m", "commands", "setup")).code == 0
+    refused = await run(tmp_path, {}, "-m", "commands", "setup")
     assert (refused.code, refused.err.splitlines()) == (
         1,
         [
@@ -270,16 +270,19 @@ async def test_only_the_settings_it_reads_are_needed(world: World, tmp_path: Pat
     ("arguments", "complaint"),
     [
         (["--payment-link", "prod_123"], "prod_123 is a product"),
-        (["--payment-link", "price_1", "--quantity", "0"], "must be a whole number, 1 or more"),
+        (
+            ["--payment-link", "price_1", "--quantity", "0"],
+            "Input should be greater than or equal to 1",
+        ),
         (["--payment-link", "price_1", "--ship-to", "Germany"], "must be countries such as US,DE"),
         (["--quantity", "2"], "describe a --payment-link PRICE"),
-        (["--nonsense"], "unrecognized arguments"),
+        (["--nonsense"], "No such option: --nonsense"),
     ],
 )
 async def test_wrong_usage_exits_with_2(
     tmp_path: Path, arguments: list[str], complaint: str
 ) -> None:
-    done = await run(tmp_path, {}, "-m", "commands.setup", *arguments)
+    done = await run(tmp_path, {}, "-m", "commands", "setup", *arguments)
     assert done.code == 2
     assert complaint in done.err
 

@@ -1,4 +1,4 @@
-"""`python -m commands.stock`, run as a program, and the files that it reads."""
+"""`fulfillment stock`, run as a program, and the files that it reads."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -10,7 +10,7 @@ from database.stock import StockLevel
 from tests.commands.programs import environment, run
 from tests.harness.world import World
 
-COMMAND = ("-m", "commands.stock")
+COMMAND = ("-m", "commands", "stock")
 CATALOG = "[warehouses.berlin]\n[warehouses.paris]\n"
 
 

@@ -92,7 +92,7 @@ async def test_who_queues_is_served_in_turn_when_stock_is_imported(
 
         assert await eventually(settled) == {FulfillmentState.FULFILLED: 2, BACKORDERED: 4}
         (tmp_path / "stock.csv").write_text(f"sku,on_hand\n{sku},3\n")
-        command = ("-m", "commands.stock", "import", "stock.csv")
+        command = ("-m", "commands", "stock", "import", "stock.csv")
         imported = await run(tmp_path, environment(world.settings), *command)
         assert _woken(imported.out) >= 3, imported.err
 
@@ -106,7 +106,7 @@ async def test_who_queues_is_served_in_turn_when_stock_is_imported(
         ]
         assert await world.stock(sku) == 0
         last = await run(
-            tmp_path, environment(world.settings), "-m", "commands.stock", "receive", sku, "1"
+            tmp_path, environment(world.settings), "-m", "commands", "stock", "receive", sku, "1"
         )
         assert _woken(last.out) >= 1, last.err
         assert (await world.result(late)).state is OrderState.FULFILLED
