@@ -38,6 +38,15 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
+class LogFormat(StrEnum):
+    """How a line of the log looks."""
+
+    TEXT = "text"
+    """For people."""
+    JSON = "json"
+    """For machines: one object a line."""
+
+
 class ReceiptSender(StrEnum):
     """Who mails receipts: us, or Stripe by its own setting."""
 
@@ -137,6 +146,7 @@ class Settings(DatabaseSettings):
     public_url: str
     """Where customers reach this service; links in mails begin with it."""
     port: int = Field(default=4242, ge=1, le=65535)
+    log_format: LogFormat = LogFormat.TEXT
     worker_metrics_address: str = ""
     """host:port where the worker tells Prometheus of itself; empty: nowhere."""
     alert_emails: Annotated[tuple[str, ...], NoDecode] = ()

@@ -21,6 +21,7 @@ from activities.desk import Desk, DeskActivities
 from activities.downloads import DownloadActivities
 from activities.interceptor import ErrorTranslator
 from activities.licenses import LicenseActivities
+from activities.log_context import OrderInLogs
 from activities.mail_queue import MailQueue
 from activities.mails import MailActivities, Mails
 from activities.messages import MessageActivities, Messages
@@ -223,7 +224,7 @@ async def assembled_worker(
                 ParcelActivities(database, sender).mail_parcel_news,
                 *activities_of_kinds(KindContext(database)),
             ],
-            interceptors=[ErrorTranslator()],
+            interceptors=[OrderInLogs(), ErrorTranslator()],
             workflow_runner=runner or UnsandboxedWorkflowRunner(),
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
         )
@@ -292,8 +293,8 @@ async def _serve(settings: Settings, catalog: Catalog) -> None:
 
 def main() -> None:
     """Runs the worker until SIGINT or SIGTERM, then lets what it began finish."""
-    log_to_stderr()
     settings = load(Settings)
+    log_to_stderr(settings.log_format)
     try:
         catalog = read_catalog(settings.catalog_file)
     except CatalogError as error:

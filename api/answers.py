@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.contextvars import bind_contextvars
 
 from api.address_form import country_names, read_address
 from api.bodies import read_body
@@ -122,6 +123,7 @@ async def _read(request: Request, services: Services, token: str) -> _Asked | HT
         return page(request, "link_over", status=410)
     except LinkInvalidError:
         return page(request, "not_found", status=404)
+    bind_contextvars(session_id=read.ref.session_id)
     async with services.database.transaction() as connection:
         asked = await _find(connection, token, read.ref, read.question)
     if asked is None:

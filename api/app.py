@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
@@ -56,6 +56,7 @@ from api import (
 from api.cors import PathCors
 from api.events import handled_events
 from api.metrics import BusinessFigures
+from api.request_log import RequestLog, name_session, route_of
 from api.services import Services
 from api.visits import PATH, TooManyVisitsError, VisitLimit
 from database.engine import Database
@@ -77,8 +78,8 @@ logger = logging.getLogger(__name__)
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Makes the application; without settings it reads them from the environment."""
     if settings is None:
-        log_to_stderr()
         settings = load(Settings)
+        log_to_stderr(settings.log_format)
     require_webhook_secrets(settings)
     configured = settings
     catalog = _read_catalog(settings)
@@ -150,6 +151,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Every paid Checkout Session is fulfilled exactly once.",
         lifespan=lifespan,
         redoc_url=None,
+        dependencies=[Depends(name_session)],
     )
     for part in (
         webhook,
@@ -202,6 +204,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         excluded_handlers=["/metrics", "/healthz", "/readyz", "/static", f"{PATH}/events"],
         registry=registry,
     ).instrument(app)
+    app.add_middleware(RequestLog)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(TransientError, _unavailable)
     app.add_exception_handler(TooManyVisitsError, _too_many)
@@ -246,7 +249,7 @@ async def _too_many(request: Request, _error: Exception) -> Response:
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:
-    logger.error("%s is answered 503: %s", request.url.path, error)
+    logger.error("%s is answered 503: %s", route_of(request.scope), error)
     return JSONResponse(
         {"error": str(error)}, status_code=503, headers={"Retry-After": str(webhook.RETRY_AFTER_S)}
     )

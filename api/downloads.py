@@ -13,6 +13,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from api.pages import page
 from api.services import Services, ServicesOf
@@ -93,6 +94,7 @@ async def _read(services: Services, token: str) -> DownloadToken:
         LinkExpiredError: Its time is over, or what it names was revoked.
     """
     named = services.links.read_download(token)
+    bind_contextvars(session_id=named.ref.session_id)
     async with services.database.transaction() as connection:
         offered = await read_download(connection, named.ref, named.file)
     if offered is None or offered.is_over:

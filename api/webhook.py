@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from structlog.contextvars import bind_contextvars
 
 from api.bodies import read_body
 from api.events import UnusableEventError, handler_of
@@ -18,6 +19,7 @@ from api.metrics import WEBHOOK_EVENTS, WEBHOOK_LAG
 from api.services import Services, ServicesOf
 from domain.errors import InvalidWebhookError, TransientError
 from domain.events import StripeEvent
+from domain.ids import is_checkout_session_id
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Stripe"])
@@ -42,6 +44,13 @@ async def receive_webhook(request: Request, services: ServicesOf) -> JSONRespons
         WEBHOOK_EVENTS.labels(type="unknown", outcome="invalid").inc()
         logger.warning("webhook refused: %s", error)
         return JSONResponse({"error": str(error)}, status_code=400)
+
+    session = event.object_id if is_checkout_session_id(event.object_id or "") else None
+    bind_contextvars(
+        event_id=event.id,
+        event_type=event.type,
+        **({"session_id": session} if session else {"object_id": event.object_id}),
+    )
 
     def answer(outcome: str, status: int = 200, **headers: str) -> JSONResponse:
         WEBHOOK_EVENTS.labels(type=event.type, outcome=outcome).inc()

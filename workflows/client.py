@@ -1,14 +1,23 @@
 """The client's side of the workflow: start it, tell it of events, wait for its result."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import cache
 
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reversal_intake import RecordReversalInput
@@ -54,15 +63,28 @@ async def connect(
         lazy: Whether it connects only then.
         metrics_address: Where Temporal's SDK tells Prometheus of itself; empty: nowhere.
     """
-    telemetry = TelemetryConfig(
-        metrics=PrometheusConfig(bind_address=metrics_address) if metrics_address else None
-    )
     return await Client.connect(
         address,
         namespace=namespace,
         data_converter=data_converter(payload_keys),
         lazy=lazy,
-        runtime=Runtime(telemetry=telemetry) if metrics_address else None,
+        runtime=_runtime(metrics_address),
+    )
+
+
+@cache
+def _runtime(metrics_address: str) -> Runtime:
+    """Temporal's own threads, once per process; what they have to say goes to our log."""
+    return Runtime(
+        telemetry=TelemetryConfig(
+            logging=LoggingConfig(
+                filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+                forwarding=LogForwardingConfig(
+                    logger=logging.getLogger("temporalio.core"), append_target_to_name=False
+                ),
+            ),
+            metrics=PrometheusConfig(bind_address=metrics_address) if metrics_address else None,
+        )
     )
 
 
