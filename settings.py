@@ -5,6 +5,7 @@ needs on top to run everything on one machine. Both read the environment first a
 file named `.env`. `load` turns anything missing or unsafe into one clear line per problem.
 """
 
+import os
 import re
 import sys
 from base64 import b64decode
@@ -16,7 +17,12 @@ from typing import Annotated, NoReturn, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+)
 
 from domain.checkout import ForeignSessions
 from domain.ids import ALL_ACCOUNTS, is_account_id
@@ -147,6 +153,10 @@ class Settings(DatabaseSettings):
     """Where customers reach this service; links in mails begin with it."""
     port: int = Field(default=4242, ge=1, le=65535)
     log_format: LogFormat = LogFormat.TEXT
+    otel_exporter_otlp_endpoint: str = ""
+    """An OpenTelemetry collector's address for OTLP over HTTP; empty: there are no traces."""
+    otel_exporter_otlp_traces_endpoint: str = ""
+    """Instead, with its whole path, where only traces go there."""
     worker_metrics_address: str = ""
     """host:port where the worker tells Prometheus of itself; empty: nowhere."""
     alert_emails: Annotated[tuple[str, ...], NoDecode] = ()
@@ -172,6 +182,15 @@ class Settings(DatabaseSettings):
         if not self.temporal_ui_url:
             return ""
         return f"{self.temporal_ui_url}/namespaces/{self.temporal_namespace}/workflows/"
+
+    @property
+    def traces_url(self) -> str:
+        """Where traces are sent; empty: nowhere, and none are made.
+
+        Source: OpenTelemetry's specification, "OpenTelemetry Protocol Exporter".
+        """
+        base = self.otel_exporter_otlp_endpoint
+        return self.otel_exporter_otlp_traces_endpoint or (f"{base}/v1/traces" if base else "")
 
     @property
     def branding(self) -> Branding:
@@ -291,6 +310,8 @@ class Settings(DatabaseSettings):
         "carrier_url",
         "public_url",
         "app_webhook_url",
+        "otel_exporter_otlp_endpoint",
+        "otel_exporter_otlp_traces_endpoint",
         "shop_logo_url",
         "temporal_ui_origin",
         "temporal_ui_url",
@@ -442,6 +463,17 @@ def load(kind: type[_S]) -> _S:
         return kind()
     except ValidationError as error:
         _refuse(error)
+
+
+def share_otel() -> None:
+    """Puts what `.env` says of OTEL_… where OpenTelemetry's SDK looks: in the environment.
+
+    And has it use the names of attributes on which its conventions have settled.
+    """
+    for name, value in DotEnvSettingsSource(Settings).env_vars.items():
+        if name.startswith("otel_") and value:
+            os.environ.setdefault(name.upper(), value)
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
 
 
 def require_webhook_secrets(settings: Settings) -> None:

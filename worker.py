@@ -8,11 +8,11 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import uvloop
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.access import Access, AccessActivities
@@ -57,6 +57,7 @@ from emails.render import Renderer
 from ending import run_to_end
 from logs import log_to_stderr
 from settings import ReceiptSender, Settings, load
+from tracing import start_tracing
 from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
 from workflows.deliver_message import DeliverMessage
@@ -264,13 +265,14 @@ async def _wait_for_schema(database: Database) -> None:
         await asyncio.sleep(RECONNECT_DELAY_S)
 
 
-async def _connect_patiently(settings: Settings) -> Client:
+async def _connect_patiently(settings: Settings, interceptors: Sequence[Interceptor]) -> Client:
     while True:
         try:
             return await connect(
                 settings.temporal_address,
                 settings.temporal_namespace,
                 payload_keys=settings.payload_keys,
+                interceptors=interceptors,
                 metrics_address=settings.worker_metrics_address,
             )
         except RuntimeError as error:
@@ -278,12 +280,12 @@ async def _connect_patiently(settings: Settings) -> Client:
             await asyncio.sleep(RECONNECT_DELAY_S)
 
 
-async def _serve(settings: Settings, catalog: Catalog) -> None:
+async def _serve(settings: Settings, catalog: Catalog, interceptors: Sequence[Interceptor]) -> None:
     loop = asyncio.get_running_loop()
     serving = asyncio.current_task()
     for stop in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop, serving.cancel if serving else loop.stop)
-    client = await _connect_patiently(settings)
+    client = await _connect_patiently(settings, interceptors)
     await ensure_registered(client)
     async with assembled_worker(settings, client, catalog) as worker, worker:
         await ensure_schedule(client, settings.temporal_task_queue)
@@ -299,8 +301,9 @@ def main() -> None:
         catalog = read_catalog(settings.catalog_file)
     except CatalogError as error:
         sys.exit(f"CATALOG_FILE: {error.message}")
-    with contextlib.suppress(asyncio.CancelledError):
-        uvloop.run(_serve(settings, catalog))
+    tracing = start_tracing(settings, "checkout-fulfillment-worker")
+    with contextlib.closing(tracing), contextlib.suppress(asyncio.CancelledError):
+        uvloop.run(_serve(settings, catalog, tracing.interceptors))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ This is its composition root. It starts while Temporal, the database or Stripe i
 answers 503 until they are back.
 """
 
+import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -67,6 +68,7 @@ from domain.events import StripeEvent
 from domain.links import Links
 from logs import log_to_stderr
 from settings import Settings, load, require_webhook_secrets
+from tracing import start_tracing
 from workflows.catalog_file import read_catalog
 from workflows.client import Fulfillments, connect
 from workflows.encryption import EncryptionCodec
@@ -86,6 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     signing_secrets = [secret.get_secret_value() for secret in settings.signing_secrets]
 
     registry = CollectorRegistry()
+    tracing = start_tracing(settings, "checkout-fulfillment-api")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -93,6 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             configured.temporal_address,
             configured.temporal_namespace,
             payload_keys=configured.payload_keys,
+            interceptors=tracing.interceptors,
             lazy=True,
         )
         async with (
@@ -144,6 +148,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             )
             logger.info("events to send to this endpoint: %s", ", ".join(handled_events()))
             yield
+        await asyncio.to_thread(tracing.close)
 
     # The documentation pages bring their own scripts, so they work without the internet.
     app = FastAPIOffline(
@@ -205,6 +210,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         registry=registry,
     ).instrument(app)
     app.add_middleware(RequestLog)
+    tracing.watch(app)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(TransientError, _unavailable)
     app.add_exception_handler(TooManyVisitsError, _too_many)

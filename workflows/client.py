@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import cache
 
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, Interceptor, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import (
@@ -51,6 +51,7 @@ async def connect(
     namespace: str,
     *,
     payload_keys: Sequence[bytes] = (),
+    interceptors: Sequence[Interceptor] = (),
     lazy: bool = False,
     metrics_address: str = "",
 ) -> Client:
@@ -60,6 +61,7 @@ async def connect(
         address: The server's host and port.
         namespace: In which one.
         payload_keys: Encrypt what is kept there; without any it is kept as it is.
+        interceptors: See what is asked of the server; workers of this client have them too.
         lazy: Whether it connects only then.
         metrics_address: Where Temporal's SDK tells Prometheus of itself; empty: nowhere.
     """
@@ -67,6 +69,7 @@ async def connect(
         address,
         namespace=namespace,
         data_converter=data_converter(payload_keys),
+        interceptors=interceptors,
         lazy=lazy,
         runtime=_runtime(metrics_address),
     )

@@ -13,6 +13,8 @@ from uuid import uuid4
 import httpx
 import pytest
 from sqlalchemy import text
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
@@ -50,6 +52,16 @@ APP_TOKEN = "the-tests-own-app-token"
 SIGNING_SECRET = "the-tests-own-secret-of-customers-links"
 STANDARD_WEBHOOKS_SECRET = "whsec_VGhlVGVzdHNPd25TdGFuZGFyZFdlYmhvb2tzS2V5"
 """Signs what goes to and comes from the merchant's services, the carrier and the mail provider."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One request that somebody outside has received."""
+
+    by: str
+    method: str
+    path: str
+    headers: Headers
 
 
 async def _cannot_skip(_time: timedelta) -> None:
@@ -262,9 +274,25 @@ class World:
 
 @asynccontextmanager
 async def open_world(
-    database_url: str, client: Client, temporal_address: str, folder: Path, **changes: object
+    database_url: str,
+    client: Client,
+    temporal_address: str,
+    folder: Path,
+    heard: list[Heard] | None = None,
+    /,
+    **changes: object,
 ) -> AsyncIterator[World]:
-    """Opens everything but a worker; `changes` are other settings."""
+    """Opens everything but a worker.
+
+    Args:
+        database_url: A migrated database.
+        client: Of the Temporal server.
+        temporal_address: Where that is.
+        folder: For what the parts keep.
+        heard: Where every request to Stripe and the carrier is noted.
+        changes: Other settings. With another `public_url` that is where the API is: in a process
+            of its own, which the test starts.
+    """
     ports = {name: free_port() for name in ("api", "stripe", "carrier", "inbox", "smtp")}
     url = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     settings = Settings.model_validate(
@@ -295,24 +323,36 @@ async def open_world(
     emulator = create_emulator(
         EmulatorConfig(
             api_key=API_KEY,
-            webhook_url=f"{url['api']}/webhook",
+            webhook_url=f"{settings.public_url}/webhook",
             webhook_secret=WEBHOOK_SECRET,
             time_scale=10,
         )
     )
-    apps = {
+    apps: dict[int, ASGIApp] = {
         ports["stripe"]: emulator,
         ports["carrier"]: create_carrier(
             folder / "carrier.sqlite",
-            Callbacks(f"{url['api']}/carrier/webhook", STANDARD_WEBHOOKS_SECRET),
+            Callbacks(f"{settings.public_url}/carrier/webhook", STANDARD_WEBHOOKS_SECRET),
         ),
         ports["inbox"]: create_inbox(folder / "inbox", ports["smtp"]),
         ports["api"]: create_app(settings),
     }
+    if heard is not None:
+        for name in ("stripe", "carrier"):
+            apps[ports[name]] = _noting(name, apps[ports[name]], heard)
     async with serving(apps), attached_world(settings, client, url["inbox"]) as world:
         # The database is the whole run's; to reconciliation each world is a new beginning.
         await world.execute("DELETE FROM sweeps")
         yield world
+
+
+def _noting(name: str, app: ASGIApp, heard: list[Heard]) -> ASGIApp:
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            heard.append(Heard(name, scope["method"], scope["path"], Headers(scope=scope)))
+        await app(scope, receive, send)
+
+    return noting
 
 
 @asynccontextmanager

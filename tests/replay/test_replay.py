@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 from temporalio.client import WorkflowHistory
+from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer
+from temporalio.worker import Interceptor, Replayer
 from temporalio.workflow import NondeterminismError
 
 from workflows.fulfill_checkout import FulfillCheckout
@@ -22,7 +24,7 @@ HISTORIES = {
 }
 
 
-async def _replay(history: str) -> None:
+async def _replay(history: str, *interceptors: Interceptor) -> None:
     replayer = Replayer(
         workflows=[
             FulfillCheckout,
@@ -33,6 +35,7 @@ async def _replay(history: str) -> None:
             RefundOrder,
         ],
         data_converter=pydantic_data_converter,
+        interceptors=interceptors,
     )
     workflow_id = json.loads(history)["events"][0]["workflowExecutionStartedEventAttributes"][
         "workflowId"
@@ -47,6 +50,12 @@ def test_there_is_a_history_of_every_path() -> None:
 @pytest.mark.parametrize("name", HISTORIES)
 async def test_a_recorded_history_replays(name: str) -> None:
     await _replay(HISTORIES[name])
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+async def test_a_history_of_untraced_orders_replays_where_they_are_traced(name: str) -> None:
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer(__name__)
+    await _replay(HISTORIES[name], TracingInterceptor(tracer))
 
 
 async def test_another_sequence_of_steps_does_not_replay() -> None:

@@ -140,3 +140,26 @@ def test_keys_encrypt_unless_it_is_said_that_none_does(
     for name, value in {**GOOD, "TEMPORAL_PAYLOAD_KEYS": text}.items():
         monkeypatch.setenv(name, value)
     assert load(Settings).payload_keys == keys
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://all:4318/"}, "http://all:4318/v1/traces"),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://all:4318",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://traces/otlp",
+            },
+            "https://traces/otlp",
+        ),
+    ],
+)
+def test_traces_go_where_opentelemetrys_variables_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: dict[str, str], url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**GOOD, **given}.items():
+        monkeypatch.setenv(name, value)
+    assert load(Settings).traces_url == url
