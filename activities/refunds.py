@@ -25,6 +25,7 @@ from domain.ids import FulfillmentRef
 from domain.money import Money
 from domain.refunds import (
     POLICY,
+    REQUEST_PREFIX,
     RefundReason,
     RefundRequest,
     RefundState,
@@ -107,7 +108,7 @@ class Refunder:
         if amount_minor is not None and not 0 < amount_minor <= paid.total_minor:
             raise ValueError(f"the amount is between 1 and {paid.total_minor}")
         values: dict[str, Any] = {
-            "id": request_id or f"rfr_{uuid4().hex}",
+            "id": request_id or f"{REQUEST_PREFIX}{uuid4().hex}",
             "session_id": session_id,
             "lines": pieces,
             "reason": reason,

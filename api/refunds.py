@@ -14,7 +14,7 @@ from database.refunds import read_requests
 from domain.errors import PermanentError
 from domain.formats import StorableText
 from domain.ids import is_checkout_session_id
-from domain.refunds import RefundReason, RefundRequest
+from domain.refunds import REQUEST_PREFIX, RefundReason, RefundRequest
 
 _STATUS = {ORDER_UNKNOWN: 404, NOTHING_PAID: 409, NOTHING_LEFT: 422}
 router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
@@ -89,7 +89,7 @@ def _request_id(session_id: str, idempotency_key: str | None) -> str | None:
     if idempotency_key is None:
         return None
     named = f"{session_id}:{idempotency_key}"
-    return f"rfr_{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+    return f"{REQUEST_PREFIX}{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
 
 def _check_same(made: RefundRequest, asked: RefundOrder) -> None:

@@ -7,13 +7,19 @@ import typer
 from commands.terminal import AsJson, By, Yes, confirm, known, print_json, run, say
 from commands.workplace import Workplace, open_workplace
 from domain.errors import PermanentError
+from domain.refunds import REQUEST_PREFIX
 from settings import Settings, load
 from workflows.contract import OperatorDecision, StepView
+from workflows.refund_order import ID_PREFIX
 from workflows.steps import PARKED_STATES, StepState, Verdict
 
 _Workflow = Annotated[
     str,
-    typer.Argument(metavar="ID", help="Of a Checkout Session; or of a refund or dispute, re_…."),
+    typer.Argument(
+        metavar="ID",
+        help="Of a Checkout Session, cs_…; of a refund or dispute, re_… or du_…; of a refund that "
+        "was asked for here, rfr_….",
+    ),
 ]
 _StepName = Annotated[
     str | None,
@@ -68,6 +74,8 @@ def fulfill(
 def _decide(verdict: Verdict, workflow_id: str, step: str | None, by: str, reason: str) -> StepView:
     settings = load(Settings)
     who = known(by)
+    if workflow_id.startswith(REQUEST_PREFIX):
+        workflow_id = f"{ID_PREFIX}{workflow_id}"
 
     async def work() -> StepView:
         async with open_workplace(settings) as workplace:

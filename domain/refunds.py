@@ -18,6 +18,8 @@ from domain.reversals import Cause, PaidLine, Reversal
 
 REQUEST_KEY = "fulfillment_refund"
 """In a refund's metadata: the ID of the request that it was made for."""
+REQUEST_PREFIX = "rfr_"
+"""With it the ID of each request begins."""
 POLICY = "policy"
 """Who asks for a refund that the catalog has made automatic."""
 

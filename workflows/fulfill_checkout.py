@@ -51,6 +51,7 @@ with workflow.unsafe.imports_passed_through():
         OrderState,
         PlannedFulfillment,
     )
+    from domain.refunds import REQUEST_PREFIX
     from workflows import options, search
     from workflows.contract import (
         EVENT_SIGNAL,
@@ -200,7 +201,7 @@ class FulfillCheckout(OperatedWorkflow):
             session_id=self._session_id,
             by=asked.by,
             note=asked.reason,
-            request_id=f"rfr_{workflow.uuid4().hex}",
+            request_id=f"{REQUEST_PREFIX}{workflow.uuid4().hex}",
         )
         return await self._at_desk(DeskActivities.refund_all, request)
 

@@ -12,6 +12,7 @@ from workflows.mail_alerts import RECORDED_SIGNAL
 from workflows.mail_alerts import WORKFLOW as MAIL_ALERTS
 from workflows.parcel_news import NEWS_SIGNAL, MailParcelNewsRequest
 from workflows.parcel_news import WORKFLOW as MAIL_PARCEL_NEWS
+from workflows.refund_order import ID_PREFIX as REFUND_PREFIX
 from workflows.refund_order import WORKFLOW as REFUND_ORDER
 from workflows.refund_order import RefundOrderRequest
 from workflows.send_email import WORKFLOW as SEND_EMAIL
@@ -20,7 +21,7 @@ _ID_PREFIX = {
     MAIL_ALERTS: "alerts-",
     DELIVER_MESSAGE: "message:",
     MAIL_PARCEL_NEWS: "parcel:",
-    REFUND_ORDER: "refund:",
+    REFUND_ORDER: REFUND_PREFIX,
     SEND_EMAIL: "email-",
 }
 _SUMMARY = {

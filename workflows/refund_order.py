@@ -14,6 +14,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.steps import Step, Steps, Verdict
 
 WORKFLOW = "RefundOrder"
+ID_PREFIX = "refund:"
+"""Before the request's ID, in the workflow's."""
 
 
 class RefundOrderRequest(BaseModel):

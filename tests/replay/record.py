@@ -12,8 +12,11 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from sqlalchemy import select
+
 from database.emails import RECEIPT
 from database.migrate import upgrade
+from database.tables import messages
 from local.postgres import embedded_postgres
 from local.temporal import embedded_temporal
 from tests.harness.shop import ACCESS, MANUAL, shipment
@@ -22,6 +25,7 @@ from workflows.client import connect
 from workflows.reconcile import ReconcileCheckouts
 
 HISTORIES = Path(__file__).parent / "histories"
+RecordedPath = Callable[[World], Awaitable[str]]
 
 
 async def _mixed_order(world: World) -> str:
@@ -228,7 +232,64 @@ async def _refund_asked_for(world: World) -> str:
     return await _ended(world, workflow_id)
 
 
-PATHS: tuple[Callable[[World], Awaitable[str]], ...] = (
+async def _ask(world: World, session_id: str, update: str, **asked: object) -> None:
+    said = {"by": "ops@example.com", "reason": "as agreed", **asked}
+    await world.workflow(session_id).execute_update(update, said)
+
+
+async def _held_order(world: World) -> str:
+    session_id = await world.buy_delayed(shipment(await world.new_sku()))
+    await _ask(world, session_id, "hold")
+    await world.shop.settle(session_id)
+    await world.step_in(session_id, "action_required")
+    address = {"name": "Ada", "line1": "New Street 1", "city": "Bern", "country": "CH"}
+    await _ask(world, session_id, "change_address", address=address)
+    await _ask(world, session_id, "release")
+    await world.result(session_id)
+    return session_id
+
+
+async def _canceled_order(world: World) -> str:
+    session_id = await world.shop.buy(ACCESS, MANUAL)
+    await world.step_in(session_id, "awaiting_operator")
+
+    async def mailed() -> bool | None:
+        return bool(await world.mails()) or None
+
+    await eventually(mailed)
+    await _ask(world, session_id, "resend_receipt", to="right@example.com")
+    await _ask(world, session_id, "cancel_and_refund")
+    await world.result(session_id)
+    return session_id
+
+
+async def _told_message(world: World) -> str:
+    # Nobody listens: it waits for its next try.
+    session_id = await _mixed_order(world)
+    async with world.database.transaction() as connection:
+        of_order = messages.c.session_id == session_id
+        message_id = await connection.scalar(select(messages.c.id).where(of_order))
+    return await _paused(world, f"message:{message_id}")
+
+
+async def _mailed_alerts(world: World) -> str:
+    session_id = await world.shop.buy({})
+    await world.step_in(session_id, "action_required")
+    return await _paused(world, f"alerts-{world.settings.temporal_task_queue}")
+
+
+async def _paused(world: World, workflow_id: str) -> str:
+    """Waits until a workflow that ends much later has set its timer."""
+
+    async def sleeping() -> bool | None:
+        history = await world.workflow(workflow_id).fetch_history()
+        return any(event.HasField("timer_started_event_attributes") for event in history.events)
+
+    await eventually(sleeping)
+    return workflow_id
+
+
+PATHS: tuple[RecordedPath, ...] = (
     _mixed_order,
     _delayed_payment,
     _failed_payment,
@@ -246,7 +307,21 @@ PATHS: tuple[Callable[[World], Awaitable[str]], ...] = (
     _won_dispute,
     _taken_back_by_hand,
     _refund_asked_for,
+    _held_order,
+    _canceled_order,
+    _told_message,
+    _mailed_alerts,
 )
+SETTINGS: dict[RecordedPath, dict[str, object]] = {
+    _told_message: {"app_webhook_url": "http://127.0.0.1:9/"},
+    _mailed_alerts: {"alert_emails": "ops@example.com"},
+}
+"""What some of them need."""
+
+
+def name_of(path: RecordedPath) -> str:
+    """How its histories are called, behind the version."""
+    return path.__name__.strip("_")
 
 
 async def _record(version: str) -> None:
@@ -258,10 +333,11 @@ async def _record(version: str) -> None:
         upgrade(database_url)
         client = await connect(address, "default")
         for path in PATHS:
-            name = path.__name__.strip("_")
+            name = name_of(path)
             work = Path(folder) / name
             work.mkdir()
-            async with open_world(database_url, client, address, work) as world, world.worker():
+            opened = open_world(database_url, client, address, work, **SETTINGS.get(path, {}))
+            async with opened as world, world.worker():
                 workflow_id = await path(world)
                 history = await world.workflow(workflow_id).fetch_history()
             file = HISTORIES / f"{version}-{name}.json"

@@ -1,6 +1,7 @@
 """Histories of every release replay under today's code."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,17 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Interceptor, Replayer
 from temporalio.workflow import NondeterminismError
 
+from tests.replay.record import PATHS, name_of
+from workflows.deliver_message import DeliverMessage
 from workflows.fulfill_checkout import FulfillCheckout
+from workflows.mail_alerts import MailAlerts
 from workflows.parcel_news import MailParcelNews
 from workflows.reconcile import ReconcileCheckouts
 from workflows.refund_order import RefundOrder
 from workflows.reverse_checkout import ReverseCheckout
 from workflows.send_email import SendEmail
 
+ROOT = Path(__file__).parent.parent.parent
 HISTORIES = {
     file.stem: file.read_text()
     for file in sorted((Path(__file__).parent / "histories").glob("*.json"))
@@ -33,6 +38,8 @@ async def _replay(history: str, *interceptors: Interceptor) -> None:
             SendEmail,
             ReverseCheckout,
             RefundOrder,
+            DeliverMessage,
+            MailAlerts,
         ],
         data_converter=pydantic_data_converter,
         interceptors=interceptors,
@@ -43,8 +50,10 @@ async def _replay(history: str, *interceptors: Interceptor) -> None:
     await replayer.replay_workflow(WorkflowHistory.from_json(workflow_id, history))
 
 
-def test_there_is_a_history_of_every_path() -> None:
-    assert len(HISTORIES) >= 9
+def test_this_release_has_a_history_of_every_path() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    of_release = {name for name in HISTORIES if name.startswith(f"{project['version']}-")}
+    assert of_release == {f"{project['version']}-{name_of(path)}" for path in PATHS}
 
 
 @pytest.mark.parametrize("name", HISTORIES)
