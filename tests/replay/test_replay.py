@@ -23,6 +23,7 @@ from workflows.reverse_checkout import ReverseCheckout
 from workflows.send_email import SendEmail
 
 ROOT = Path(__file__).parent.parent.parent
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 HISTORIES = {
     file.stem: file.read_text()
     for file in sorted((Path(__file__).parent / "histories").glob("*.json"))
@@ -51,9 +52,8 @@ async def _replay(history: str, *interceptors: Interceptor) -> None:
 
 
 def test_this_release_has_a_history_of_every_path() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    of_release = {name for name in HISTORIES if name.startswith(f"{project['version']}-")}
-    assert of_release == {f"{project['version']}-{name_of(path)}" for path in PATHS}
+    of_release = {name for name in HISTORIES if name.startswith(f"{VERSION}-")}
+    assert of_release == {f"{VERSION}-{name_of(path)}" for path in PATHS}
 
 
 @pytest.mark.parametrize("name", HISTORIES)
