@@ -145,7 +145,8 @@ class Settings(DatabaseSettings):
     """The merchant's own sites, https://shop.example, comma-separated: may show the order's page
     in a frame, and read it as JSON."""
     visits_per_minute: int = Field(default=120, ge=0)
-    """How many pages of orders one address may ask for; 0: as many as it likes."""
+    """How many pages of orders, checkouts and answers about license keys one address may ask for;
+    0: as many as it likes."""
     signing_secrets: _Secrets
     """Comma-separated: sign the links that customers get and the answers to entitlement checks.
     The first one signs; keep the old one behind it for as long as its links are to work."""

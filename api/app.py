@@ -54,8 +54,10 @@ from api import (
     storefront,
     webhook,
 )
+from api.bodies import MAX_BODY_BYTES
 from api.cors import PathCors
 from api.events import handled_events
+from api.headers import DefaultHeaders
 from api.metrics import BusinessFigures
 from api.request_log import RequestLog, name_session, route_of
 from api.services import Services
@@ -157,6 +159,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         dependencies=[Depends(name_session)],
+        max_body_size=MAX_BODY_BYTES,
     )
     for part in (
         webhook,
@@ -209,6 +212,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         excluded_handlers=["/metrics", "/healthz", "/readyz", "/static", f"{PATH}/events"],
         registry=registry,
     ).instrument(app)
+    app.add_middleware(DefaultHeaders)
     app.add_middleware(RequestLog)
     tracing.watch(app)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
@@ -246,7 +250,7 @@ def _standard_verifier(
 
 async def _too_many(request: Request, _error: Exception) -> Response:
     retry = {"Retry-After": str(pages.TOO_MANY_S)}
-    if request.url.path.endswith(".json"):
+    if request.method != "GET" or request.url.path.endswith(".json"):
         response: Response = JSONResponse({"error": "too many requests"}, 429, retry)
     else:
         response = pages.page(request, "too_many", status=429, locale=pages.locale_for(request))

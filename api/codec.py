@@ -7,7 +7,7 @@ Source: Temporal's documentation, "Codec Server".
 """
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -21,6 +21,8 @@ from domain.errors import InvalidWebhookError
 router = APIRouter(tags=["Codec"])
 _bearer = HTTPBearer(auto_error=False, description="TEMPORAL_CODEC_TOKEN")
 PATH = "/codec"
+MAX_PAYLOADS_BYTES = 16 * 1024 * 1024
+"""The Web UI asks for a page of a history at once, whose payloads may have 2 MB each."""
 
 
 def _require_token(
@@ -36,15 +38,17 @@ def _require_token(
         raise HTTPException(401, "codec token needed", {"WWW-Authenticate": "Bearer"})
 
 
-_responses: dict[int | str, dict[str, str]] = {
-    400: {"description": "These are no payloads, or none that our keys have encrypted"}
+_route: Any = {
+    "dependencies": [Depends(_require_token)],
+    "responses": {
+        400: {"description": "These are no payloads, or none that our keys have encrypted"}
+    },
+    "max_body_size": MAX_PAYLOADS_BYTES,
 }
 
 
-@router.post(f"{PATH}/decode", dependencies=[Depends(_require_token)], responses=_responses)
-@router.post(
-    f"{PATH}/{{token}}/decode", dependencies=[Depends(_require_token)], responses=_responses
-)
+@router.post(f"{PATH}/decode", **_route)
+@router.post(f"{PATH}/{{token}}/decode", **_route)
 async def decode(request: Request, services: ServicesOf) -> Response:
     """Decrypts payloads; those that are not encrypted come back as they are."""
     payloads = await _read(request)
@@ -54,10 +58,8 @@ async def decode(request: Request, services: ServicesOf) -> Response:
         raise HTTPException(400, str(error)) from error
 
 
-@router.post(f"{PATH}/encode", dependencies=[Depends(_require_token)], responses=_responses)
-@router.post(
-    f"{PATH}/{{token}}/encode", dependencies=[Depends(_require_token)], responses=_responses
-)
+@router.post(f"{PATH}/encode", **_route)
+@router.post(f"{PATH}/{{token}}/encode", **_route)
 async def encode(request: Request, services: ServicesOf) -> Response:
     """Encrypts what an operator types in."""
     payloads = await _read(request)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Response
 from pydantic import BaseModel, Field
 
 from api.orders import require_operator
-from api.services import ServicesOf
+from api.services import ServicesOf, count_visit
 from database import licenses
 from database.audit import record_act
 from domain.licenses import MAX_KEY_LENGTH, License, normal_form
@@ -19,7 +19,10 @@ router = APIRouter(tags=["License keys"])
 # PostgreSQL has no NUL in texts.
 _Key = Annotated[str, Field(min_length=1, max_length=MAX_KEY_LENGTH)]
 _Instance = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
-_ANSWERS: dict[int | str, dict[str, object]] = {404: {"description": "No such key"}}
+_ANSWERS: dict[int | str, dict[str, object]] = {
+    404: {"description": "No such key"},
+    429: {"description": "One address asks too often"},
+}
 
 
 class ValidateRequest(BaseModel):
@@ -52,7 +55,7 @@ def _found(found: License | None) -> License:
     return found
 
 
-@router.post("/licenses/validate", responses=_ANSWERS)
+@router.post("/licenses/validate", dependencies=[Depends(count_visit)], responses=_ANSWERS)
 async def validate(request: ValidateRequest, services: ServicesOf) -> License:
     """What a key is good for now."""
     async with services.database.transaction() as connection:
@@ -63,6 +66,7 @@ async def validate(request: ValidateRequest, services: ServicesOf) -> License:
 
 @router.post(
     "/licenses/activate",
+    dependencies=[Depends(count_visit)],
     responses={**_ANSWERS, 409: {"model": License, "description": "Not activated: see problem"}},
 )
 async def activate(request: InstanceRequest, services: ServicesOf, response: Response) -> License:
@@ -76,7 +80,7 @@ async def activate(request: InstanceRequest, services: ServicesOf, response: Res
     return found
 
 
-@router.post("/licenses/deactivate", responses=_ANSWERS)
+@router.post("/licenses/deactivate", dependencies=[Depends(count_visit)], responses=_ANSWERS)
 async def deactivate(request: InstanceRequest, services: ServicesOf) -> License:
     """Frees the place of an instance; a second time changes nothing."""
     async with services.database.transaction() as connection:

@@ -103,3 +103,12 @@ async def _services(request: Request) -> Services:
 
 
 ServicesOf = Annotated[Services, Depends(_services)]
+
+
+async def count_visit(request: Request, services: ServicesOf) -> None:
+    """Counts what anybody may ask for without a token: see `api.visits`.
+
+    Raises:
+        TooManyVisitsError: One address asks too often.
+    """
+    await services.visits.count(request)

@@ -21,12 +21,12 @@ Source: Stripe's API reference, "Create a Checkout Session" and "Idempotent requ
 import logging
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, field_validator
 
 from api.pages import HEADERS, REFRESH_S, could_be_ours, page
-from api.services import Services, ServicesOf
+from api.services import Services, ServicesOf, count_visit
 from domain.checkout import CheckoutSession, Payment, SessionStatus, payment_of
 from domain.errors import PermanentError, SessionUnknownError, TransientError
 from domain.links import order_query
@@ -133,11 +133,13 @@ IdempotencyKey = Annotated[
 @checkout_router.post(
     CHECKOUT_PATH,
     status_code=201,
+    dependencies=[Depends(count_visit)],
     response_model=HostedCheckout | EmbeddedCheckout,
     responses={
         400: {"description": "Something is not on sale, or Stripe refuses it"},
         409: {"description": "The Idempotency-Key belongs to another request"},
         413: {"description": "The request is too large"},
+        429: {"description": "One address asks too often"},
         503: {"description": "Stripe cannot answer: try again with the same Idempotency-Key"},
     },
     max_body_size=MAX_BODY_BYTES,
@@ -179,6 +181,7 @@ async def open_checkout(
 @router.get(
     "/try-again",
     status_code=303,
+    dependencies=[Depends(count_visit)],
     response_class=RedirectResponse,
     responses={
         404: {"description": "No such session, or nothing that can be paid again"},

@@ -249,9 +249,13 @@ async def test_what_is_not_asked_any_more_is_gone(world: World) -> None:
 
 
 async def test_a_body_without_end_or_sense_is_refused(world: World) -> None:
-    for body in (b"token=" + b"x" * 2_000_000, b"\xff\xfe", b"&a=1" * 50):
+    for body, status in (
+        (b"token=" + b"x" * 2_000_000, 413),
+        (b"\xff\xfe", 400),
+        (b"&a=1" * 50, 400),
+    ):
         refused = await world.api.post("/answer", content=body)
-        assert refused.status_code == 400
+        assert refused.status_code == status
 
 
 async def test_stock_that_came_before_the_answer_leaves_nothing_to_choose(world: World) -> None:

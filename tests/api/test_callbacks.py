@@ -130,4 +130,4 @@ async def test_what_cannot_be_understood_is_told_with_the_place_and_not_recorded
 
 async def test_a_body_without_end_is_refused(world: World, call_id: str) -> None:
     answer = await call_back(world.api, call_id, b" " * (1024 * 1024 + 1))
-    assert answer.status_code == 400
+    assert answer.status_code == 413

@@ -1,5 +1,8 @@
 """`GET /orders/{session_id}` and the probes."""
 
+from collections.abc import AsyncIterator
+
+from api.bodies import MAX_BODY_BYTES
 from tests.harness.shop import ACCESS, shipment
 from tests.harness.world import OPERATOR_TOKEN, World
 
@@ -52,3 +55,26 @@ async def test_the_api_documentation_needs_no_other_host(world: World) -> None:
     page = (await world.api.get("/docs")).text
     assert "https://" not in page
     assert (await world.api.get("/static-offline-docs/swagger-ui-bundle.js")).status_code == 200
+
+
+async def test_no_answer_is_kept_or_guessed_at(world: World) -> None:
+    for path in ("/orders/cs_test_a1b2c3d4e5f6g7h8", "/healthz", "/no/such/page"):
+        answer = await world.api.get(path)
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+    style = await world.api.get("/static/page.css")
+    assert (style.status_code, "Cache-Control" in style.headers) == (200, False)
+
+
+async def test_no_body_is_larger_than_anybody_needs(world: World) -> None:
+    too_much = b'{"key": "' + b"x" * MAX_BODY_BYTES + b'"}'
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield too_much
+
+    for body in (too_much, chunks()):
+        answer = await world.api.post(
+            "/licenses/validate", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 413
