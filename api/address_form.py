@@ -1,5 +1,9 @@
-"""The form in which a customer gives another address."""
+"""The form in which a customer gives another address.
 
+What to change in a field its template says, in the customer's language.
+"""
+
+import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Annotated
 
@@ -9,16 +13,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 from domain.checkout import Address
 
 FIELDS = ("name", "line1", "line2", "postal_code", "city", "state", "country", "phone")
-_PROBLEMS = {
-    "name": "Enter who the parcel is for.",
-    "line1": "Enter the street and the house number.",
-    "line2": "Shorten this.",
-    "postal_code": "Enter a postal code as it is written on letters.",
-    "city": "Enter the city.",
-    "state": "Enter the state or province as it is written on letters.",
-    "country": "Choose a country that we ship to.",
-    "phone": "Enter digits, with + in front of the country's code.",
-}
 
 
 def _one_line(value: str) -> str:
@@ -57,7 +51,7 @@ class NewAddress(BaseModel):
 
 def read_address(
     entered: Mapping[str, str], countries: Collection[str]
-) -> tuple[NewAddress | None, dict[str, str]]:
+) -> tuple[NewAddress | None, tuple[str, ...]]:
     """Checks what was entered.
 
     Args:
@@ -65,24 +59,24 @@ def read_address(
         countries: Where parcels may go.
 
     Returns:
-        The address, or None with what to change, by field.
+        The address, or None with the fields to change, from top to bottom.
     """
-    problems: dict[str, str] = {}
-    if entered.get("country") not in countries:
-        problems["country"] = _PROBLEMS["country"]
+    wrong = set() if entered.get("country") in countries else {"country"}
+    address = None
     try:
         address = NewAddress.model_validate(entered)
     except ValidationError as error:
-        for problem in error.errors():
-            name = str(problem["loc"][0])
-            problems[name] = _PROBLEMS[name]
-        address = None
-    return (None if problems else address), {
-        name: problems[name] for name in FIELDS if name in problems
-    }
+        wrong |= {str(problem["loc"][0]) for problem in error.errors()}
+    return (None if wrong else address), tuple(name for name in FIELDS if name in wrong)
 
 
-def country_names(countries: Collection[str]) -> dict[str, str]:
-    """What countries are called, by code, as people look for them."""
-    names = Locale("en").territories
-    return dict(sorted(((code, names.get(code, code)) for code in countries), key=lambda c: c[1]))
+def country_names(countries: Collection[str], locale: Locale) -> dict[str, str]:
+    """What countries are called, by code, as people look for them: Österreich beside Oman."""
+    names = {code: locale.territories.get(code, code) for code in countries}
+    return dict(sorted(names.items(), key=lambda country: _as_sorted(country[1])))
+
+
+def _as_sorted(name: str) -> str:
+    """A name without accents and capitals; Japanese stays in the order of its characters."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))

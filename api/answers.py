@@ -6,10 +6,11 @@ What is answered is recorded first; the order's workflow is told of it, and woul
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from babel import Locale
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +18,7 @@ from structlog.contextvars import bind_contextvars
 
 from api.address_form import country_names, read_address
 from api.bodies import read_body
-from api.pages import HEADERS, page
+from api.pages import HEADERS, locale_for, page
 from api.services import Services, ServicesOf
 from database.backorders import is_queued
 from database.order_view import read_order
@@ -33,9 +34,9 @@ from database.questions import (
 )
 from domain.catalog import SHIPPING_COUNTRIES
 from domain.errors import InvalidWebhookError, TransientError
-from domain.formats import FALLBACK_LOCALE, format_day
+from domain.formats import format_day
 from domain.ids import FulfillmentRef
-from domain.links import LinkExpiredError, LinkInvalidError
+from domain.links import LinkInvalidError
 from domain.orders import Order, OrderLine, Question, StockAnswer
 
 logger = logging.getLogger(__name__)
@@ -119,8 +120,6 @@ async def _read(request: Request, services: Services, token: str) -> _Asked | HT
     """What a link asks, or the page that says why it asks nothing."""
     try:
         read = services.links.read_answer(token)
-    except LinkExpiredError:
-        return page(request, "link_over", status=410)
     except LinkInvalidError:
         return page(request, "not_found", status=404)
     bind_contextvars(session_id=read.ref.session_id)
@@ -129,7 +128,8 @@ async def _read(request: Request, services: Services, token: str) -> _Asked | HT
     if asked is None:
         return page(request, "not_found", status=404)
     if asked.question.answer == WITHDRAWN:
-        return page(request, "link_over", status=410)
+        locale = locale_for(request, asked.order.locale)
+        return page(request, "link_over", status=410, locale=locale)
     return asked
 
 
@@ -153,15 +153,17 @@ async def _find(
 
 def _question_page(request: Request, services: Services, asked: _Asked) -> HTMLResponse:
     if asked.name is Question.OUT_OF_STOCK:
+        locale = locale_for(request, asked.order.locale)
         return page(
             request,
             "answer_out_of_stock",
             has_form=True,
+            locale=locale,
             asked=asked,
-            default_day=_default_day(asked),
+            default_day=_default_day(asked, locale),
         )
     country = asked.order.shipping_address.country if asked.order.shipping_address else None
-    return _address_page(request, services, asked, {"country": country or ""}, {})
+    return _address_page(request, services, asked, {"country": country or ""}, ())
 
 
 def _address_page(
@@ -169,26 +171,28 @@ def _address_page(
     services: Services,
     asked: _Asked,
     entered: Mapping[str, str],
-    problems: Mapping[str, str],
+    problems: Sequence[str],
 ) -> HTMLResponse:
+    locale = locale_for(request, asked.order.locale)
     return page(
         request,
         "answer_address",
         status=422 if problems else 200,
         has_form=True,
+        locale=locale,
         asked=asked,
-        default_day=_default_day(asked),
+        default_day=_default_day(asked, locale),
         is_given=asked.question.answer == NEW_ADDRESS,
         is_late=asked.question.answer == NO_ANSWER,
         entered=entered,
         problems=problems,
-        countries=country_names(_countries(services, asked.order)),
+        countries=country_names(_countries(services, asked.order), locale),
     )
 
 
-def _default_day(asked: _Asked) -> str | None:
+def _default_day(asked: _Asked, locale: Locale) -> str | None:
     default_at = asked.question.default_at
-    return format_day(default_at, FALLBACK_LOCALE) if default_at else None
+    return format_day(default_at, locale) if default_at else None
 
 
 def _countries(services: Services, order: Order) -> frozenset[str]:

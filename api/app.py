@@ -253,7 +253,7 @@ async def _too_many(request: Request, _error: Exception) -> Response:
     if request.method != "GET" or request.url.path.endswith(".json"):
         response: Response = JSONResponse({"error": "too many requests"}, 429, retry)
     else:
-        response = pages.page(request, "too_many", status=429, locale=pages.locale_for(request))
+        response = pages.page(request, "too_many", status=429)
         response.headers.update(retry)
     return response
 

@@ -11,16 +11,18 @@ from hashlib import sha256
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from starlette.types import Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from api.pages import page
+from api.landing import read_one
+from api.pages import locale_for, page
 from api.services import Services, ServicesOf
 from database.access_log import Use, log_use
 from database.downloads import begin_download, give_back, read_download
 from domain.downloads import Part, RangeUnsatisfiableError, requested_part
 from domain.errors import FulfillmentError, MisconfiguredError
+from domain.ids import FulfillmentRef
 from domain.links import DownloadToken, LinkExpiredError, LinkInvalidError
 
 logger = logging.getLogger(__name__)
@@ -52,13 +54,13 @@ async def download(token: str, request: Request, services: ServicesOf) -> Respon
     """The file, or a part of it; what is sent of it counts against its limit."""
     try:
         named = await _read(services, token)
-    except LinkExpiredError:
-        return page(request, "download_over", status=410)
+    except LinkExpiredError as error:
+        return await _refusal(request, services, error.ref, "download_over", status=410)
     except LinkInvalidError:
         return page(request, "not_found", status=404)
     path = _find(services, named.file)
     if path is None:
-        return page(request, "download_missing", status=503)
+        return await _refusal(request, services, named.ref, "download_missing", status=503)
     answer = _FileAnswer(path, request)
     if request.method == "HEAD":
         return answer
@@ -81,9 +83,18 @@ async def download(token: str, request: Request, services: ServicesOf) -> Respon
                 user_agent=request.headers.get("user-agent", "")[:MAX_USER_AGENT],
             )
     if not may_be_sent:
-        return page(request, "download_limit", status=403)
+        return await _refusal(request, services, named.ref, "download_limit", status=403)
     answer.give_back = _giving_back(services, named)
     return answer
+
+
+async def _refusal(
+    request: Request, services: Services, ref: FulfillmentRef, name: str, *, status: int
+) -> HTMLResponse:
+    """The page that says why a file is not sent, in the language of its order."""
+    order = await read_one(services, ref.session_id)
+    locale = locale_for(request, order.locale if order else None)
+    return page(request, name, status=status, locale=locale)
 
 
 async def _read(services: Services, token: str) -> DownloadToken:
@@ -98,7 +109,7 @@ async def _read(services: Services, token: str) -> DownloadToken:
     async with services.database.transaction() as connection:
         offered = await read_download(connection, named.ref, named.file)
     if offered is None or offered.is_over:
-        raise LinkExpiredError("this download is over")
+        raise LinkExpiredError(named.ref)
     return named
 
 

@@ -66,9 +66,8 @@ async def after_checkout(
     `account` names a connected account; `token` stands in the links of mails, and shows the whole
     page at any time; `embedded` is for a frame in the merchant's own page.
     """
-    locale = locale_for(request)
     await services.visits.count(request)
-    not_found = partial(page, request, "not_found", status=404, locale=locale)
+    not_found = partial(page, request, "not_found", status=404)
     if not could_be_ours(session_id, account, services):
         return not_found()
     try:
@@ -81,11 +80,12 @@ async def after_checkout(
         logger.warning("landing page without an answer: %s", error.message)
         found = Unseen.YET
     if isinstance(found, CheckoutSession):
+        locale = locale_for(request, found.locale)
         return page(request, "not_paid", session=found, locale=locale)
     if found is Unseen.EVER:
         return not_found()
     if found is Unseen.YET:
-        return page(request, "unavailable", status=503, refresh_s=REFRESH_S, locale=locale)
+        return page(request, "unavailable", status=503, refresh_s=REFRESH_S)
     return order_page(request, services, found, token, embedded=embedded)
 
 

@@ -97,7 +97,7 @@ def page(
     status: int = 200,
     has_form: bool = False,
     embeddable: bool = False,
-    locale: Locale = FALLBACK_LOCALE,
+    locale: Locale | None = None,
     **values: Any,  # noqa: ANN401 - a template's values
 ) -> HTMLResponse:
     """Renders a template as a page that no cache keeps and no other site is told of.
@@ -109,10 +109,11 @@ def page(
         has_form: Whether the page sends a form to us.
         embeddable: Whether the merchant's own sites may frame it, and it comes without the shop's
             name.
-        locale: Its language; only pages that are translated have another one than English.
+        locale: Its language; by default the browser's or the shop's, see `locale_for`.
         **values: What the template shows.
     """
     services = cast("Services", request.app.state.services)
+    locale = locale or locale_for(request)
     content = render(
         name,
         locale,

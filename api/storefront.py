@@ -25,7 +25,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, field_validator
 
-from api.pages import HEADERS, REFRESH_S, could_be_ours, page
+from api.pages import HEADERS, REFRESH_S, could_be_ours, locale_for, page
 from api.services import Services, ServicesOf, count_visit
 from domain.checkout import CheckoutSession, Payment, SessionStatus, payment_of
 from domain.errors import PermanentError, SessionUnknownError, TransientError
@@ -194,23 +194,26 @@ async def try_again(
     """Leads to where a lost payment can be made again, or to the order if that is paid."""
     if not could_be_ours(session_id, account, services):
         return page(request, "not_found", status=404)
+    locale = locale_for(request)
     try:
-        url = await _where_to_pay(services, session_id, account)
+        session = await services.sessions.retrieve(session_id, account)
+        locale = locale_for(request, session.locale)
+        url = await _where_to_pay(services, session, account)
     except SessionUnknownError as error:
         logger.info("try-again for a session that Stripe does not know: %s", error.message)
-        return page(request, "not_found", status=404)
+        return page(request, "not_found", status=404, locale=locale)
     except PermanentError as error:
         logger.warning("%s cannot be paid again: %s", session_id, error.message)
-        return page(request, "no_retry", status=404)
+        return page(request, "no_retry", status=404, locale=locale)
     except TransientError as error:
         logger.warning("try-again without an answer: %s", error.message)
-        return page(request, "unavailable", status=503, refresh_s=REFRESH_S)
+        return page(request, "unavailable", status=503, refresh_s=REFRESH_S, locale=locale)
     return RedirectResponse(url, status_code=303, headers=HEADERS)
 
 
-async def _where_to_pay(services: Services, session_id: str, account: str | None) -> str:
+async def _where_to_pay(services: Services, asked: CheckoutSession, account: str | None) -> str:
     """The URL of the open session at the end of the chain, or of the order's page if it is paid."""
-    session = await services.sessions.retrieve(session_id, account)
+    session = asked
     for _ in range(MAX_LOST):
         if payment_of(session) not in _LOST:
             return _url_of(session, account)
@@ -222,7 +225,7 @@ async def _where_to_pay(services: Services, session_id: str, account: str | None
                 return _url_of(session, account)
         replacing = await services.checkouts.replace(session, _landing_url(services, account))
         session = await services.sessions.retrieve(replacing, account)
-    raise TransientError("replaced_too_often", f"{session_id} is replaced again and again")
+    raise TransientError("replaced_too_often", f"{asked.id} is replaced again and again")
 
 
 def _url_of(session: CheckoutSession, account: str | None) -> str:

@@ -22,7 +22,15 @@ class LinkInvalidError(Exception):
 
 
 class LinkExpiredError(LinkInvalidError):
-    """A link that was good once."""
+    """A link that was good once.
+
+    Args:
+        ref: What it was about.
+    """
+
+    def __init__(self, ref: FulfillmentRef) -> None:
+        super().__init__("this link is over")
+        self.ref = ref
 
 
 class _Purpose(StrEnum):
@@ -148,5 +156,5 @@ class Links:
         except (BadData, ValidationError) as error:
             raise LinkInvalidError("we did not sign this link") from error
         if read.expires is not None and datetime.now(UTC).timestamp() > read.expires:
-            raise LinkExpiredError("this link has expired")
+            raise LinkExpiredError(read.ref)
         return read

@@ -131,6 +131,8 @@ async def test_who_asks_for_too_many_pages_is_told_to_wait(
             assert answer.status_code == HTTPStatus.TOO_MANY_REQUESTS, path
             assert int(answer.headers["Retry-After"]) > 0
         assert "Please wait a minute" in (await _get(world, params=unknown)).text
+        german = await _get(world, params=unknown, headers={"Accept-Language": "de"})
+        assert "Bitte warten Sie eine Minute" in german.text
         again = await _get(world, "/try-again", params=unknown)
         assert again.status_code == HTTPStatus.TOO_MANY_REQUESTS
         key = await world.api.post("/licenses/validate", json={"key": "GUESSED"})

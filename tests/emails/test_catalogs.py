@@ -8,6 +8,7 @@ from babel.messages import frontend
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from jinja2 import Environment, nodes
 
 from tests.emails.samples import LANGUAGES, MAILS
 
@@ -16,6 +17,10 @@ PAGES = FOLDER.parent / "api"
 CATALOGS = sorted((FOLDER / "translations").glob("*.po"))
 PAGE_CATALOGS = sorted((PAGES / "translations").glob("*.po"))
 TEMPLATES = sorted(path for end in ("txt", "html") for path in FOLDER.glob(f"*/*.{end}"))
+PAGE_TEMPLATES = sorted(
+    set((PAGES / "templates").glob("*.html")) - {PAGES / "templates/evidence.html"}
+)
+"""Those that customers see: the evidence of a delivery is for banks."""
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
@@ -72,8 +77,27 @@ def test_translations_keep_the_placeholders(path: Path) -> None:
         assert "%" not in PLACEHOLDER.sub("", translated), f"{translated!r} would not be filled in"
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(FOLDER).as_posix())
+@pytest.mark.parametrize("path", TEMPLATES + PAGE_TEMPLATES, ids=_name)
 def test_no_template_speaks_english_by_itself(path: Path) -> None:
     """What stands outside of `_(…)` is punctuation, and the x of `2 x Mug`."""
-    outside = re.sub(r"\{[{%].*?[%}]\}|<.*?>", "", path.read_text(), flags=re.DOTALL)
+    text = re.sub(r"\{[{%#].*?[%}#]\}", "", path.read_text(), flags=re.DOTALL)
+    outside = re.sub(r"<.*?>|[a-z-]+=\".*?\"", "", text, flags=re.DOTALL)
     assert set(re.findall(r"\w+", outside)) <= {"x"}
+
+
+@pytest.mark.parametrize("path", PAGE_TEMPLATES, ids=_name)
+def test_no_expression_of_a_page_speaks_english_either(path: Path) -> None:
+    """Names of states, fields and files are single words in small letters."""
+    template = Environment(extensions=["jinja2.ext.i18n"], autoescape=True).parse(path.read_text())
+    translated = {
+        id(argument)
+        for call in template.find_all(nodes.Call)
+        if isinstance(call.node, nodes.Name) and call.node.name == "_"
+        for argument in call.args
+    }
+    said = {
+        constant.value
+        for constant in template.find_all(nodes.Const)
+        if isinstance(constant.value, str) and id(constant) not in translated
+    }
+    assert not [text for text in said if re.search(r"[A-Z]|\w \w", text)]
