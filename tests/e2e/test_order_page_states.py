@@ -1,15 +1,19 @@
-"""Every state of the order's page, in Chromium on a desk and on a phone, accessible in all."""
+"""Every state of the customer's pages, in Chromium on a desk and on a phone, accessible in all."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
 from temporalio.client import Client
 
+from tests.harness import pages
 from tests.harness.browser import chromium, needs_browser
+from tests.harness.pages import Customer, Make
 from tests.harness.shop import ACCESS, MANUAL, shipment
 from tests.harness.world import World, eventually, open_world
 
@@ -31,7 +35,7 @@ async def kiosk(
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as opened:
         yield opened
@@ -132,7 +136,8 @@ def _url(world: World, session_id: str) -> str:
 
 
 def _note_errors(errors: list[str], said: ConsoleMessage) -> None:
-    if said.type == "error":
+    # That a page of its own is answered 404, say, is told as an error too.
+    if said.type == "error" and said.page and said.location["url"] != said.page.url:
         errors.append(said.text)
 
 
@@ -143,25 +148,75 @@ async def test_each_state_can_be_read_by_everybody_on_every_screen(
     make, title = STATES[state]
     async with kiosk.worker():
         session_id = await make(kiosk)
-        for size, (width, height) in SIZES.items():
-            page = await browser.new_page(viewport={"width": width, "height": height})
-            refused: list[str] = []
-            page.on("console", partial(_note_errors, refused))
-            await page.goto(_url(kiosk, session_id))
-            await expect(page.get_by_role("heading", level=1)).to_have_text(title)
-            await page.screenshot(path=tmp_path / f"{state}-{size}.png", full_page=True)
-            found = await Axe().run(page)
-            assert found.violations_count == 0, found.generate_report()
-            overflow = await page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            assert overflow == 0
-            # The page's own policy forbids nothing that the page does; a 404 is told as an error.
-            assert [text for text in refused if "404" not in text] == []
-            await page.close()
+        await _look(browser, _url(kiosk, session_id), title, tmp_path / state)
 
 
-async def _settle_while_open(world: World, page: Page) -> None:
+async def _look(browser: Browser, url: str, title: str, shot: Path) -> None:
+    async with _opened(browser, url) as page:
+        await expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        await _check(page, shot)
+
+
+@asynccontextmanager
+async def _opened(browser: Browser, url: str) -> AsyncIterator[Page]:
+    page = await browser.new_page()
+    refused: list[str] = []
+    page.on("console", partial(_note_errors, refused))
+    await page.goto(url)
+    yield page
+    # The page's own policy forbids nothing that the page does.
+    assert refused == []
+    await page.close()
+
+
+async def _check(page: Page, shot: Path) -> None:
+    """Whether everybody can read it, in every size; leaves a screenshot of each."""
+    for size, (width, height) in SIZES.items():
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.screenshot(path=shot.with_name(f"{shot.name}-{size}.png"), full_page=True)
+        found = await Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        overflow = await page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert overflow == 0
+
+
+PAGES: dict[Make, str] = {
+    pages.sold_out: "Es tut uns leid: Dies ist ausverkauft",
+    pages.waits: "Vielen Dank, dass Sie warten",
+    pages.no_address: "Wohin sollen wir es schicken?",
+    pages.loaded_too_often: "So oft heruntergeladen, wie es möglich ist",
+    pages.file_missing: "Die Datei ist gerade nicht da",
+    pages.download_expired: "Dieser Download ist beendet",
+}
+
+
+@pytest.mark.parametrize("make", PAGES, ids=lambda make: make.__name__)
+async def test_what_a_link_leads_to_can_be_read_by_everybody_too(
+    kiosk: World, browser: Browser, make: Make, tmp_path: Path
+) -> None:
+    url = await make(Customer(kiosk, "de"))
+    await _look(
+        browser, urljoin(kiosk.settings.public_url, url), PAGES[make], tmp_path / make.__name__
+    )
+
+
+async def test_what_to_change_in_an_address_can_be_read_by_everybody(
+    kiosk: World, browser: Browser, tmp_path: Path
+) -> None:
+    url = await pages.no_address(Customer(kiosk, "de"))
+    async with _opened(browser, url) as page:
+        await page.evaluate("document.forms[0].noValidate = true")
+        await page.get_by_label("Telefon").fill("call me")
+        await page.get_by_role("button").click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await _check(page, tmp_path / "wrong_address")
+
+
+async def _settle_while_open(world: World, page: Page, fast_forward_s: int = 0) -> None:
+    if fast_forward_s:
+        await page.clock.install()
     async with world.worker():
         session_id = await world.buy_delayed(ACCESS)
         await page.goto(_url(world, session_id))
@@ -169,6 +224,9 @@ async def _settle_while_open(world: World, page: Page) -> None:
             "Your payment is on its way"
         )
         await world.shop.settle(session_id)
+        if fast_forward_s:
+            await _reached(world, session_id, "fulfilled")
+            await page.clock.fast_forward(fast_forward_s * 1000)
         await expect(page.get_by_text("Your access is ready")).to_be_visible(timeout=15_000)
         await expect(page.get_by_role("heading", level=1)).to_have_text("Thank you for your order")
         await expect(page).to_have_title("Thank you for your order · Kiosk & Sons")
@@ -192,13 +250,13 @@ async def test_without_event_streams_it_asks_every_few_seconds(
 ) -> None:
     page = await browser.new_page()
     await page.add_init_script("delete window.EventSource")
-    await _settle_while_open(kiosk, page)
+    await _settle_while_open(kiosk, page, fast_forward_s=5)
 
 
 async def test_where_streams_are_refused_it_asks_too(kiosk: World, browser: Browser) -> None:
     page = await browser.new_page()
     await page.route("**/after-checkout/events*", lambda route: route.fulfill(status=503))
-    await _settle_while_open(kiosk, page)
+    await _settle_while_open(kiosk, page, fast_forward_s=5)
 
 
 async def test_without_javascript_it_loads_itself_again(kiosk: World, browser: Browser) -> None:
