@@ -60,6 +60,7 @@ class Process:
         self.part = part
         self.log = log
         self._popen: subprocess.Popen[bytes] | None = None
+        self._stop_requested = False
         self._log_start = 0
 
     @property
@@ -80,6 +81,7 @@ class Process:
         try:
             self.part.prepare()
             self._popen = self._spawn()
+            self._stop_requested = False
         except OSError as error:
             raise PartFailedError(f"{self.part.name} could not be started: {error}") from error
         guard().watch(self._popen.pid, self.part.orphan_signal)
@@ -139,9 +141,14 @@ class Process:
             time.sleep(PROBE_INTERVAL_S)
 
     def request_stop(self) -> None:
-        """Asks the process to stop, without waiting for it."""
-        if self._popen is not None and self._popen.poll() is None:
-            self._popen.send_signal(self.part.stop_signal)
+        """Asks the process to stop, without waiting for it.
+
+        Once only: to some programs a second signal means to break off what the first began.
+        """
+        if self._popen is None or self._stop_requested or self._popen.poll() is not None:
+            return
+        self._popen.send_signal(self.part.stop_signal)
+        self._stop_requested = True
 
     def stop(self) -> None:
         """Stops the process in good order, by force once that takes too long."""

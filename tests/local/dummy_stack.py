@@ -36,6 +36,10 @@ PROGRAMS = {
     "stubborn": (
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(600)"
     ),
+    "leisurely": (
+        "def stop_leisurely(*_):\n    note('stopped')\n    time.sleep(0.5)\n    sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, stop_leisurely)\nprint('ready', flush=True)\ntime.sleep(600)"
+    ),
     "parent": (
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "print('ready', flush=True)\ntime.sleep(600)"

@@ -109,6 +109,14 @@ def test_signal_during_the_start_stops_what_has_started(tmp_path: Path) -> None:
     assert run.events()[2:] == ["stopped silent", "stopped first"]
 
 
+def test_part_that_takes_its_time_is_asked_to_stop_only_once(tmp_path: Path) -> None:
+    with running(tmp_path, stages=[["steady", "leisurely"]]) as run:
+        run.wait_up()
+        run.process.send_signal(signal.SIGTERM)
+        run.end()
+    assert sorted(run.events()[2:]) == ["stopped leisurely", "stopped steady"]
+
+
 def test_part_that_will_not_stop_is_killed(tmp_path: Path) -> None:
     with running(tmp_path, stages=[["steady"], ["stubborn"]]) as run:
         run.wait_up()
