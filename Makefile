@@ -62,7 +62,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 
 check: lint test ## lint, then test
 
-bench: $(STAMP) ## speed beside a bare Temporal workflow, as ratios
+bench: $(STAMP) ## speed beside a bare Temporal workflow, as ratios, and of pages
 	$(RUN) -m benchmarks.run
 
 lock: $(STAMP) ## renew the lock files from pyproject.toml

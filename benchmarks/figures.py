@@ -45,6 +45,26 @@ class Figures:
     others_share: float
 
 
+@dataclass(frozen=True)
+class PageFigures:
+    """How long after an order's end customers see it: see `benchmarks.pages`."""
+
+    waiting_p50_ms: float
+    waiting_p99_ms: float
+    open_p50_ms: float
+    open_p99_ms: float
+
+
+def page_figures_of(waiting_ms: Sequence[float], open_ms: Sequence[float]) -> PageFigures:
+    """The figures of pages that wait, and of open ones."""
+    return PageFigures(
+        waiting_p50_ms=percentile(waiting_ms, 50),
+        waiting_p99_ms=percentile(waiting_ms, 99),
+        open_p50_ms=percentile(open_ms, 50),
+        open_p99_ms=percentile(open_ms, 99),
+    )
+
+
 def percentile(values: Sequence[float], percent: int) -> float:
     """The value that so many percent of the values do not exceed, interpolated."""
     return quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ Submit = Callable[[], Awaitable[Submitted]]
 Finish = Callable[[str], Awaitable[None]]
 
 
-async def at_rate(submit: Submit, count: int, rate_per_s: float) -> list[Submitted]:
+async def at_rate(submit: Callable[[], Awaitable[T]], count: int, rate_per_s: float) -> list[T]:
     """Hands orders in at fixed times, however long the ones before take."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -53,5 +56,5 @@ async def in_closed_loop(submit: Submit, finish: Finish, count: int, width: int)
     return submitted
 
 
-async def _submit(submit: Submit) -> Submitted:
+async def _submit(submit: Callable[[], Awaitable[T]]) -> T:
     return await submit()

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bare import STEPS
-from benchmarks.figures import Figures
+from benchmarks.figures import Figures, PageFigures
 from benchmarks.outside import CARRIER_MS, OUTSIDE_MS, SMTP_MS, STRIPE_MS, OutsideTimes
 from benchmarks.rounds import RATE_PER_S, WIDTH, Pair, Results
-from benchmarks.targets import Target, first_targets, further_targets
+from benchmarks.targets import Target, first_targets, further_targets, page_targets
 
 _ROWS: tuple[tuple[str, Callable[[Figures], float], int], ...] = (
     ("acknowledged, p50 ms", lambda figures: figures.ack_p50_ms, 1),
@@ -31,7 +31,9 @@ DISTURBED = 0.1
 """From which share of the machine on other programs make the figures doubtful."""
 
 
-def print_results(console: Console, results: Results, outside: OutsideTimes) -> None:
+def print_results(
+    console: Console, results: Results, pages: PageFigures, outside: OutsideTimes
+) -> None:
     """All tables of a run."""
     rate, loop = results.at_rate, results.closed_loop
     console.print(
@@ -48,6 +50,10 @@ def print_results(console: Console, results: Results, outside: OutsideTimes) -> 
             _to_outside(rate.ours, outside),
         ),
         (f"CPU ms per order in the closed loop of {WIDTH}", _cpu(loop)),
+        (
+            f"From the end of an order to the page that shows it, at {RATE_PER_S:g} orders/s",
+            _targets(page_targets(pages)),
+        ),
         ("First targets", _targets(first_targets(results))),
         ("Further targets", _targets(further_targets(results))),
     ):

@@ -26,20 +26,27 @@ class Size:
         rounds: How often each measurement is repeated.
         at_rate: Orders of one measurement at `RATE_PER_S`.
         closed_loop: Orders of one measurement in the closed loop.
+        pages: Orders whose end is waited for on a page, and as many again on an open page.
     """
 
     rounds: int
     at_rate: int
     closed_loop: int
+    pages: int
+
+    @property
+    def cards(self) -> int:
+        """How many orders all of it takes that are paid at once."""
+        return WARM_UP + self.rounds * (self.at_rate + self.closed_loop) + self.pages
 
     @property
     def orders(self) -> int:
         """How many orders all of it takes."""
-        return WARM_UP + self.rounds * (self.at_rate + self.closed_loop)
+        return self.cards + self.pages
 
 
-FULL = Size(rounds=3, at_rate=75, closed_loop=256)
-QUICK = Size(rounds=1, at_rate=15, closed_loop=128)
+FULL = Size(rounds=3, at_rate=75, closed_loop=256, pages=100)
+QUICK = Size(rounds=1, at_rate=15, closed_loop=128, pages=15)
 
 
 class Contestant:

@@ -12,10 +12,13 @@ from benchmarks.bare import Bare, bare_worker
 from benchmarks.cpu import CpuMeter
 from benchmarks.machine import describe_machine
 from benchmarks.outside import Outside
+from benchmarks.pages import Pages
 from benchmarks.report import print_machine, print_results
 from benchmarks.rounds import FULL, QUICK, Contestant, Size, run_rounds
-from benchmarks.service import Service
+from benchmarks.service import SKU, Service
 from benchmarks.watch import Watch
+from database.engine import Database
+from database.stock import set_on_hand
 from local.stack import Stack
 from settings import Settings
 from workflows.client import connect
@@ -41,13 +44,17 @@ async def bench(size: Size, console: Console) -> None:
         )
         address, namespace = settings.temporal_address, settings.temporal_namespace
         client = await connect(address, namespace)
+        database = Database(settings.database_url.get_secret_value())
         service = await exits.enter_async_context(Service(settings))
         outside = await exits.enter_async_context(Outside(settings, stack.urls["Mail inbox"]))
         logs = stack.log("worker").parent
         bare_pid = exits.enter_context(bare_worker(address, namespace, logs / "bare.log"))
 
         console.print(f"Preparing {size.orders} paid Checkout Sessions")
-        session_id = await service.sell(size.orders)
+        await exits.enter_async_context(database)
+        async with database.transaction() as connection:
+            await set_on_hand(connection, SKU, size.orders)
+        session_id = await service.sell(size.cards)
         await outside.slow_down()
         outside_times = await outside.measure(session_id)
         print_machine(console, await describe_machine(client, settings, logs))
@@ -70,8 +77,11 @@ async def bench(size: Size, console: Console) -> None:
             size,
             console.print,
         )
+        console.print("Pages")
+        pages = await exits.enter_async_context(Pages(settings.public_url, database, service))
+        page_figures = await pages.measure(size.pages)
         parcels, mails = await outside.parcels(), await outside.mails()
-    print_results(console, results, outside_times)
+    print_results(console, results, page_figures, outside_times)
     console.print(f"{size.orders} orders, {parcels} parcels, {mails} mails")
     if not size.orders == parcels == mails:
         raise WrongResultError("not every order was fulfilled exactly once")

@@ -5,14 +5,12 @@ import json
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import stripe
 
 from benchmarks.pace import Submitted
-from database.engine import Database
-from database.stock import set_on_hand
 from settings import Settings
 
 PRODUCT = "prod_SampleBook"
@@ -67,21 +65,7 @@ class Service:
         Returns:
             The ID of one of the sessions.
         """
-        product = await self._stripe.products.retrieve_async(PRODUCT)
-        bought = await self._http.post(
-            f"{self._settings.stripe_api_base}/_emulator/purchases",
-            json={
-                "count": count,
-                "deliver": False,
-                "line_items": [{"price": product.default_price, "quantity": 1}],
-            },
-        )
-        bought.raise_for_status()
-        async with (
-            Database(self._settings.database_url.get_secret_value()) as database,
-            database.transaction() as connection,
-        ):
-            await set_on_hand(connection, SKU, count)
+        await self._buy(count, deliver=False)
         events = await self._stripe.events.list_async({"type": COMPLETED, "limit": PAGE_SIZE})
         webhooks = [
             (str(event.data.object["id"]), json.dumps(event.to_dict()))
@@ -89,6 +73,19 @@ class Service:
         ]
         self._webhooks = iter(enumerate(webhooks))
         return webhooks[0][0]
+
+    async def sell_delayed(self, count: int) -> list[str]:
+        """Has sessions paid by bank debit, with their webhooks; returns their IDs.
+
+        Call it after `sell`, which takes all webhooks that there are for its own.
+        """
+        debit = {"allowed_payment_method_types": ["us_bank_account"]}
+        return await self._buy(count, method="bank_debit", session=debit)
+
+    async def settle(self, session_id: str) -> None:
+        """Has a bank debit arrive, and its webhook sent."""
+        url = f"{self._settings.stripe_api_base}/_emulator/sessions/{session_id}/settle"
+        (await self._http.post(url)).raise_for_status()
 
     async def submit(self) -> Submitted:
         """Sends the next order's webhook, some of them twice."""
@@ -98,6 +95,19 @@ class Service:
         sent_at = time.time()
         acks_ms = await asyncio.gather(*(self._send(body, signature) for _ in range(copies)))
         return Submitted(session_id, sent_at, tuple(acks_ms))
+
+    async def _buy(self, count: int, **how: Any) -> list[str]:  # noqa: ANN401 - the emulator's
+        product = await self._stripe.products.retrieve_async(PRODUCT)
+        bought = await self._http.post(
+            f"{self._settings.stripe_api_base}/_emulator/purchases",
+            json={
+                "count": count,
+                "line_items": [{"price": product.default_price, "quantity": 1}],
+                **how,
+            },
+        )
+        bought.raise_for_status()
+        return list(bought.json()["sessions"])
 
     async def _send(self, body: str, signature: str) -> float:
         """Sends one webhook; returns after how many milliseconds the 2xx was there."""

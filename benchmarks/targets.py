@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from benchmarks.figures import PageFigures
 from benchmarks.outside import OUTSIDE_MS
 from benchmarks.rounds import RATE_PER_S, WIDTH, Results
+
+PAGE_MS = 100
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,16 @@ def further_targets(results: Results) -> list[Target]:
         Target(f"acknowledged p99 at {RATE_PER_S:g}/s", rate.ack_p99_ms, 15, "ms"),
         Target(f"acknowledged p50, loop of {WIDTH}", loop.ack_p50_ms, 60, "ms"),
         Target("history events per order", rate.events, 25, ""),
+    ]
+
+
+def page_targets(pages: PageFigures) -> list[Target]:
+    """A customer takes less than a tenth of a second for at once."""
+    return [
+        Target("page that waits, p50", pages.waiting_p50_ms, PAGE_MS, "ms"),
+        Target("page that waits, p99", pages.waiting_p99_ms, PAGE_MS, "ms"),
+        Target("open page, p50", pages.open_p50_ms, PAGE_MS, "ms"),
+        Target("open page, p99", pages.open_p99_ms, PAGE_MS, "ms"),
     ]
 
 

@@ -3,9 +3,16 @@ import asyncio
 import pytest
 
 from benchmarks.cpu import CpuUse
-from benchmarks.figures import Closed, figures_of, median_figures, percentile, steady_rate
+from benchmarks.figures import (
+    Closed,
+    figures_of,
+    median_figures,
+    page_figures_of,
+    percentile,
+    steady_rate,
+)
 from benchmarks.pace import Submitted, at_rate, in_closed_loop
-from benchmarks.targets import Target
+from benchmarks.targets import Target, page_targets
 
 
 def closed(
@@ -54,6 +61,17 @@ def test_a_target_is_a_bound_from_below_or_above() -> None:
     assert not Target("", 0.9, 1.0, "x", at_least=True).reached
     assert Target("", 1.0, 1.0, "x").reached
     assert not Target("", 1.1, 1.0, "x").reached
+
+
+def test_each_kind_of_page_is_held_to_its_own_target() -> None:
+    quick, slow = [10.0] * 100, [10.0] * 90 + [400.0] * 10
+    targets = page_targets(page_figures_of(waiting_ms=slow, open_ms=quick))
+    assert {target.name: target.reached for target in targets} == {
+        "page that waits, p50": True,
+        "page that waits, p99": False,
+        "open page, p50": True,
+        "open page, p99": True,
+    }
 
 
 class Line:
