@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 import stripe
 from temporalio.client import WorkflowFailureError
 
+from api.events import handled_events
 from domain.orders import OrderState
 from domain.reconciliation import Action
 from local.ports import free_port
@@ -19,10 +21,14 @@ HOUR_S = 3600
 
 
 async def _break_endpoint(world: World) -> None:
-    """Moves Stripe's webhook endpoint to where nobody listens."""
+    """Moves Stripe's webhook endpoint, as `make setup` registers it, to where nobody listens."""
     endpoints = await world.shop.stripe.v1.webhook_endpoints.list_async()
     await world.shop.stripe.v1.webhook_endpoints.update_async(
-        endpoints.data[0].id, {"url": f"http://127.0.0.1:{free_port()}/webhook"}
+        endpoints.data[0].id,
+        {
+            "url": f"http://127.0.0.1:{free_port()}/webhook",
+            "enabled_events": cast("Any", handled_events()),
+        },
     )
 
 
