@@ -7,6 +7,7 @@ import pytest
 from domain.orders import OrderState
 from tests.harness.shop import ACCESS, shipment
 from tests.harness.world import World, eventually
+from workflows.options import STRIPE
 
 
 async def _state(world: World, session_id: str) -> OrderState | None:
@@ -30,9 +31,9 @@ async def test_a_key_that_stripe_refuses_is_an_alarm_that_ends_by_itself(
         assert order.state is OrderState.ACTION_REQUIRED
         assert "stripe_unauthorized" in str(order.error)
 
-        # Far beyond the time after which a passing trouble is handed to an operator.
-        await world.skip(timedelta(days=10))
-        assert (await world.step_in(session_id, "alarm")).tries > 100
+        # Beyond the time after which a passing trouble is handed to an operator.
+        await world.skip(STRIPE.give_up_after + timedelta(hours=6))
+        assert (await world.step_in(session_id, "alarm")).tries > 70
 
         await world.shop.control("DELETE", "/faults")
         await world.skip(timedelta(hours=1))
