@@ -2,6 +2,7 @@
 
 import uvicorn
 
+from ending import run_to_end
 from settings import Settings, load
 
 GRACEFUL_SHUTDOWN_S = 10
@@ -22,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_end(main)

@@ -12,6 +12,7 @@ _PROGRAM = """
 import asyncio, gc, logging, sys, warnings
 from structlog.contextvars import bound_contextvars
 from domain.errors import TransientError
+from ending import run_to_end
 from logs import log_to_stderr
 from settings import LogFormat
 from workflows.client import connect
@@ -47,7 +48,7 @@ async def main():
     except RuntimeError:
         pass
 
-asyncio.run(main())
+run_to_end(lambda: asyncio.run(main()))
 """
 
 
