@@ -15,14 +15,14 @@ import httpx
 import stripe
 from rich.console import Console
 from stripe.params.checkout import SessionCreateParams
-from temporalio.client import Client
 
 from ending import run_to_end
 from local.ports import LOCALHOST
 from local.running import find_running
 from local.stack import Stack
 from local.timeline import Moment, workflow_moments
-from settings import LocalSettings, load
+from settings import LocalSettings, Settings, load
+from workflows.client import connect
 
 PRODUCT = "prod_SampleBook"
 """What the demo buys: it is shipped, and gives access too."""
@@ -151,9 +151,13 @@ class Demo:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _workflow(self, session_id: str) -> list[Moment]:
-        client = await Client.connect(
-            self._environment["TEMPORAL_ADDRESS"],
-            namespace=self._environment["TEMPORAL_NAMESPACE"],
+        settings = Settings.model_validate(
+            {name.lower(): value for name, value in self._environment.items()}
+        )
+        client = await connect(
+            settings.temporal_address,
+            settings.temporal_namespace,
+            payload_keys=settings.payload_keys,
         )
         handle = client.get_workflow_handle(session_id)
         # The order is closed in the database a moment before the workflow is.

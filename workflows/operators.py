@@ -103,7 +103,9 @@ async def _answered() -> AsyncIterator[None]:
         RPCTimeoutOrCancelledError,
         WorkflowUpdateRPCTimeoutOrCancelledError,
     ) as error:
-        raise TransientError("no_answer", "no worker answers: does one run?") from error
+        raise TransientError(
+            "no_answer", "no answer in time: does a worker run, and Temporal?"
+        ) from error
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise

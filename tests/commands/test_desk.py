@@ -278,7 +278,7 @@ async def test_what_is_away_is_told_apart_from_what_cannot_be(world: World, tmp_
     shown = await desk.read("show", session_id, TEMPORAL_ADDRESS=nowhere)
     assert (no_worker.code, no_worker.err) == (
         TRY_AGAIN_LATER,
-        "no_answer: no worker answers: does one run?\n",
+        "no_answer: no answer in time: does a worker run, and Temporal?\n",
     )
     assert (no_temporal.code, "temporal_unavailable" in no_temporal.err) == (TRY_AGAIN_LATER, True)
     assert (no_database.code, "database_unavailable" in no_database.err) == (TRY_AGAIN_LATER, True)
