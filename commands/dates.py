@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import typer
 
@@ -38,3 +39,15 @@ def parse_date(text: str) -> datetime:
         return parse_since(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text}: {error}") from error
+
+
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=parse_date, metavar="DATE", help="Orders created then or later: 2026-11-01, 7d."
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option(parser=parse_date, metavar="DATE", help="Orders created before then."),
+]

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from rich.console import Console
 
-from commands.dates import parse_date
+from commands.dates import Since, Until
 from commands.terminal import refuse, run
 from database.engine import Database
 from database.export import Export, columns, stream_rows
@@ -115,16 +115,8 @@ def main(
     what: Annotated[Export, typer.Argument()],
     *,
     how: Annotated[Format, typer.Option("--format", help="How rows are written.")] = Format.CSV,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=parse_date, metavar="DATE", help="Orders created then or later: 2026-11-01, 7d."
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(parser=parse_date, metavar="DATE", help="Orders created before then."),
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")
     ] = None,

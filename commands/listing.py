@@ -1,12 +1,11 @@
 """`fulfillment list` and `fulfillment find`: orders, a line each."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from commands.dates import parse_date
+from commands.dates import Since, Until
 from commands.terminal import AsJson, answers, counted, print_json, refuse, table
 from commands.workplace import in_database
 from database.order_list import OrderFilter, OrderSummary, find_orders, list_orders
@@ -30,16 +29,8 @@ def list_(
     account: Annotated[
         str | None, typer.Option(metavar="acct_…", help="Only of this connected account.")
     ] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=parse_date, metavar="DATE", help="Created then or later: 2026-11-01, 7d."
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(parser=parse_date, metavar="DATE", help="Created before then."),
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     limit: _Limit = 50,
     as_json: AsJson = False,
 ) -> None:
