@@ -1,7 +1,7 @@
 """Orders: what Stripe says of them, what is planned, what is stuck, when they are done."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
@@ -19,6 +19,7 @@ from database.orders import (
     mark_order_problem,
     read_fulfillment_state,
     read_plan,
+    read_states,
     refresh_state,
     replace_plan,
     save_checkout,
@@ -26,6 +27,7 @@ from database.orders import (
     save_unknown,
 )
 from database.reservations import release_unplanned
+from database.sweeps import is_from_before_us
 from domain.catalog import UNASSIGNED, Catalog
 from domain.checkout import (
     CheckoutSession,
@@ -188,6 +190,29 @@ class OrderActivities:
             created_at=session.created,
             expected=tuple(each for plan in plans.values() for each in plan) if under_way else (),
         )
+
+    async def is_from_before_us(self, session_id: str, account: str | None) -> bool:
+        """Whether another system has fulfilled an order that is not recorded here.
+
+        Raises:
+            PermanentError: Stripe refuses to tell.
+            TransientError: Stripe cannot answer now.
+        """
+        async with self._database.transaction() as connection:
+            if await read_states(connection, [session_id]):
+                return False
+        try:
+            session = await self._sessions.retrieve(session_id, account)
+        except SessionUnknownError:
+            return False
+        async with self._database.transaction() as connection:
+            return await is_from_before_us(
+                connection,
+                session.account,
+                session.created,
+                datetime.now(UTC),
+                livemode=self._livemode,
+            )
 
     async def _without_reversed(
         self, session: CheckoutSession, planned: tuple[Fulfillment, ...], *, known: bool

@@ -104,12 +104,15 @@ class ReversalActivities:
         """Records all that went back of a payment, and wakes the order's workflow.
 
         The order is recorded too, should it not be: what is refunded before anybody heard of its
-        sale is never delivered.
+        sale is never delivered. One that another system has fulfilled, before us, is none of ours:
+        what is left of it would be delivered again.
         """
         account = request.account
         paid_by = await self._stripe.payment_of(request.kind, request.id, account)
         session_id = await self._session_of(paid_by, account)
         if paid_by is None or session_id is None:
+            return ReversalSnapshot()
+        if await self._orders.is_from_before_us(session_id, account):
             return ReversalSnapshot()
         sync = SyncOrderInput(session_id=session_id, account=account)
         if (await self._orders.sync_order(sync)).state is OrderState.UNKNOWN_SESSION:

@@ -10,7 +10,7 @@ Source: Stripe's guide "Fulfill orders", "Trigger fulfillment on your landing pa
 import asyncio
 import hashlib
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
 from urllib.parse import urlencode
@@ -46,8 +46,6 @@ router = APIRouter(tags=["Landing page"])
 MAX_WAIT_S = 3.0
 """How long a customer looks at an empty window before the page shows what is known."""
 POLL_S = 0.1
-SESSION_LIFETIME = timedelta(hours=24)
-"""For so long a session can be paid, at most."""
 _WAITING = WAITING_STATES | {FulfillmentState.AWAITING_OPERATOR}
 
 
@@ -134,13 +132,14 @@ async def read_one(services: Services, session_id: str) -> Order | None:
 
 
 async def _is_from_before_us(services: Services, session: CheckoutSession) -> bool:
-    """Whether a session was over when our sweeps began: another system has fulfilled it.
-
-    Only `backfill` takes those on; anybody who kept an old URL would have it delivered again.
-    """
     async with services.database.transaction() as connection:
-        sweep = await sweeps.read(connection, session.account, livemode=services.livemode)
-    return sweep is not None and session.created < sweep.began_at - SESSION_LIFETIME
+        return await sweeps.is_from_before_us(
+            connection,
+            session.account,
+            session.created,
+            datetime.now(UTC),
+            livemode=services.livemode,
+        )
 
 
 async def _ask_stripe(services: Services, session_id: str, account: str | None) -> CheckoutSession:

@@ -1,6 +1,6 @@
 """How far reconciliation has come, per Stripe account."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, and_, func, select, update
@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from database.tables import sweeps
 
 OWN_ACCOUNT = ""
+SESSION_LIFETIME = timedelta(hours=24)
+"""For so long a Checkout Session can be paid, at most."""
 
 
 class Sweep(BaseModel):
@@ -90,3 +92,20 @@ async def end(
 
 def _is_account(account: str | None, *, livemode: bool) -> ColumnElement[bool]:
     return and_(sweeps.c.livemode == livemode, sweeps.c.account == (account or OWN_ACCOUNT))
+
+
+async def is_from_before_us(
+    connection: AsyncConnection,
+    account: str | None,
+    created: datetime,
+    now: datetime,
+    *,
+    livemode: bool,
+) -> bool:
+    """Whether a session was over when an account's sweeps began, or would begin now.
+
+    Another system has fulfilled it then. Only `backfill` takes those on: anybody who kept an old
+    URL, and any refund of an old order, would have it delivered again.
+    """
+    known = await read(connection, account, livemode=livemode)
+    return created < (known.began_at if known else now) - SESSION_LIFETIME

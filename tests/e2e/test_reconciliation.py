@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any, cast
 
 import pytest
 import stripe
 from temporalio.client import WorkflowFailureError
+from temporalio.service import RPCError
 
 from api.events import handled_events
 from domain.orders import OrderState
@@ -237,6 +239,44 @@ async def test_an_old_url_delivers_nothing_that_was_sold_before_us(world: World)
         assert page.status_code == 404
         assert await world.steps(session_id) == {}
     assert await world.order_or_none(session_id) is None
+
+
+@pytest.mark.parametrize("happens", ["refund", "inquiry", "won"])
+async def test_money_that_goes_back_delivers_nothing_that_was_sold_before_us(
+    world: World, happens: str
+) -> None:
+    await world.shop.deliveries("drop")
+    sku = await world.new_sku()
+    session_id = await world.shop.buy(ACCESS, shipment(sku))
+    async with world.worker():
+        await world.sweep()
+        # As if it had been sold two days before.
+        await world.execute("UPDATE sweeps SET began_at = began_at + interval '2 days'")
+        await world.shop.deliveries("normal")
+        if happens == "refund":
+            told = await world.shop.control(
+                "POST", f"/sessions/{session_id}/refund", {"amount": 1000}
+            )
+            workflow_id = told["refund"]["id"]
+        else:
+            told = await world.shop.control(
+                "POST", f"/sessions/{session_id}/dispute", {"inquiry": happens == "inquiry"}
+            )
+            workflow_id = told["dispute"]["id"]
+            if happens == "won":
+                await world.shop.control("POST", f"/disputes/{workflow_id}/close", {"won": True})
+        await eventually(partial(_ended, world, workflow_id))
+        assert await world.steps(session_id) == {}
+    assert await world.order_or_none(session_id) is None
+    assert (await world.parcels(session_id), await world.mails()) == ([], [])
+
+
+async def _ended(world: World, workflow_id: str) -> bool | None:
+    try:
+        await world.client.get_workflow_handle(workflow_id).result()
+    except RPCError:
+        return None
+    return True
 
 
 async def test_accounts_that_cannot_be_listed_fail_the_sweep_and_keep_none_of_our_own_from_it(
