@@ -4,6 +4,7 @@ The workflow's updates, the API and the command line all do it here, so that eac
 recorded and told alike.
 """
 
+import logging
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -28,7 +29,7 @@ from database.questions import AnsweredBy, save_address
 from database.refunds import read_request
 from database.reversals import read_paid
 from domain.checkout import Address
-from domain.errors import PermanentError
+from domain.errors import PermanentError, TransientError
 from domain.ids import FulfillmentRef
 from domain.orders import (
     LOST_STATES,
@@ -40,6 +41,8 @@ from domain.orders import (
 )
 from domain.refunds import RefundReason, RefundRequest
 from domain.storefront import SHIPPED_KIND
+
+logger = logging.getLogger(__name__)
 
 ORDER_UNKNOWN = "order_unknown"
 EMAIL_UNKNOWN = "email_unknown"
@@ -211,7 +214,7 @@ class Desk:
 
         Raises:
             PermanentError: There is no such order, it was not paid, or so much is not left.
-            TransientError: Temporal did not hear of it; it is made all the same.
+            TransientError: It is not recorded: ask again.
         """
         async with self._database.transaction() as connection:
             state = await _lock(connection, session_id)
@@ -233,7 +236,11 @@ class Desk:
                     )
                 except ValueError as error:
                     raise PermanentError(NOTHING_LEFT, str(error)) from error
-        await self._refunder.make(request)
+        try:
+            await self._refunder.make(request)
+        except TransientError as error:
+            # It is asked for, and the next sweep has it made: who asked again would pay twice.
+            logger.warning("refund %s waits for the next sweep: %s", request.id, error.message)
         return request
 
     async def _wake(self, session_id: str, waiting: Sequence[FulfillmentRef]) -> None:

@@ -281,7 +281,7 @@ class OrderActivities:
                     connection, request.session_id, step=request.step, error=request.error
                 )
             else:
-                await clear_order_problem(connection, request.session_id)
+                await clear_order_problem(connection, request.session_id, request.step)
             await refresh_state(connection, request.session_id)
             if request.error is not None and refund is None:
                 alert = await self._alerts.record_stuck(

@@ -1,5 +1,6 @@
 """Refunds that this service makes: asked for by an operator or by policy, made at Stripe once."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -91,16 +92,17 @@ class Refunder:
             ValueError: So many pieces are not there to be refunded, or they have cost nothing.
         """
         session_id = paid.session_id
-        refunded = refunded_pieces(
-            await read_reversals(connection, session_id),
-            await read_requests(connection, session_id),
-        )
+        reversals = await read_reversals(connection, session_id)
+        requests = await read_requests(connection, session_id)
+        refunded = refunded_pieces(reversals, requests)
         is_rest = lines is None and amount_minor is None
         if is_rest:
-            left = {line.id: line.quantity - refunded.get(line.id, 0) for line in paid.lines}
-            lines = {line_id: pieces for line_id, pieces in left.items() if pieces > 0}
-            if not lines:
+            if not _left(paid, refunded):
                 raise ValueError("all of it is refunded, or is being refunded")
+            # The money of what is only asked for goes back with this: Stripe may have refused it.
+            made = [each for each in requests if each.state is not RefundState.REQUESTED]
+            refunded = refunded_pieces(reversals, made)
+            lines = _left(paid, refunded)
         pieces = lines or {}
         price_minor = price_of(pieces, paid.lines, refunded)
         if amount_minor is None and not is_rest:
@@ -245,3 +247,9 @@ class RefundActivities:
                     by=request.by,
                     detail=f"{wanted.id}: {request.note}",
                 )
+
+
+def _left(paid: PaidOrder, refunded: Mapping[str, int]) -> dict[str, int]:
+    """Pieces that are not refunded, by line item."""
+    left = {line.id: line.quantity - refunded.get(line.id, 0) for line in paid.lines}
+    return {line_id: pieces for line_id, pieces in left.items() if pieces > 0}

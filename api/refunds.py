@@ -64,7 +64,7 @@ async def list_refunds(session_id: str, services: ServicesOf) -> tuple[RefundReq
         404: {"description": "There is no such order"},
         409: {"description": "It was not paid, or the Idempotency-Key belongs to another refund"},
         422: {"description": "So much is not there to be refunded"},
-        503: {"description": "Recorded, but Temporal did not hear of it: it is made all the same"},
+        503: {"description": "Not recorded: try again with the same Idempotency-Key"},
     },
 )
 async def refund_order(

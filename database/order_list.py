@@ -30,17 +30,20 @@ from database.tables import (
 from domain.licenses import normal_form
 from domain.money import Money
 from domain.orders import OPEN_STATES, FulfillmentState, OrderState
+from domain.refunds import RefundState
 
 _FOR_OPERATORS = fulfillments.c.state.in_(
     (FulfillmentState.ACTION_REQUIRED, FulfillmentState.AWAITING_OPERATOR)
 )
 _IS_UNDECIDED = and_(reversals.c.problem.is_not(None), reversals.c.counts)
+_IS_REFUSED = and_(refund_requests.c.state == RefundState.REQUESTED, refund_requests.c.refusals > 0)
 _NEEDS_ATTENTION: CompoundSelect[Any] = union(
     select(orders.c.session_id).where(orders.c.error.is_not(None)),
     select(fulfillments.c.session_id)
     .join(orders, orders.c.session_id == fulfillments.c.session_id)
     .where(_FOR_OPERATORS, orders.c.state.in_(OPEN_STATES)),
     select(reversals.c.session_id).where(_IS_UNDECIDED),
+    select(refund_requests.c.session_id).where(_IS_REFUSED),
     # What is being taken back is here for a moment, what only a person can, until it is.
     select(fulfillments.c.session_id).where(fulfillments.c.reversed != fulfillments.c.taken_back),
 )
@@ -53,6 +56,10 @@ _PROBLEM = func.coalesce(
     .scalar_subquery(),
     select(reversals.c.problem)
     .where(reversals.c.session_id == orders.c.session_id, _IS_UNDECIDED)
+    .limit(1)
+    .scalar_subquery(),
+    select(func.concat("refund_refused: ", refund_requests.c.id))
+    .where(refund_requests.c.session_id == orders.c.session_id, _IS_REFUSED)
     .limit(1)
     .scalar_subquery(),
 )

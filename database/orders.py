@@ -295,7 +295,7 @@ _CLOSE = (
         orders.c.session_id == SESSION,
         orders.c.state.not_in((OrderState.FULFILLED, OrderState.REVERSED)),
     )
-    .values(state=bindparam("new_state"), error=None, error_step=None, closed_at=func.now())
+    .values(state=bindparam("new_state"), closed_at=func.now())
 )
 _READ_FULFILLMENT_STATE = select(fulfillments.c.state).where(_IS_FULFILLMENT)
 _READ_FULFILLMENT_STATES = select(fulfillments.c.state).where(fulfillments.c.session_id == SESSION)
@@ -398,10 +398,12 @@ async def mark_order_problem(
     )
 
 
-async def clear_order_problem(connection: AsyncConnection, session_id: str) -> None:
-    """Forgets what `mark_order_problem` recorded."""
+async def clear_order_problem(connection: AsyncConnection, session_id: str, step: str) -> None:
+    """Forgets what `mark_order_problem` recorded of this step; others may be stuck too."""
     await connection.execute(
-        update(orders).where(orders.c.session_id == session_id).values(error=None, error_step=None)
+        update(orders)
+        .where(orders.c.session_id == session_id, orders.c.error_step == step)
+        .values(error=None, error_step=None)
     )
 
 

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SAME_LINE, is_fulfillment, naming, of_fulfillment
+from database.locks import lock_fulfillment
 from database.orders import refuse_reversed
 from database.reservations import ReservationState
 from database.tables import (
@@ -76,7 +77,6 @@ _CLAIM = (
     .join(orders, orders.c.session_id == fulfillments.c.session_id)
     .outerjoin(shipments, of_fulfillment(shipments))
     .where(is_fulfillment(fulfillments))
-    .with_for_update(of=fulfillments)
 )
 _INSERT = insert(shipments).values(
     session_id=bindparam("session_id"),
@@ -140,6 +140,8 @@ async def claim_shipment(connection: AsyncConnection, ref: FulfillmentRef) -> Cl
         ReversedError: The money went back: there is nothing to ship any more.
         HeldError: The money may go back: nothing is shipped until that is known.
     """
+    # First, by itself: a statement that waits for a lock sees the other tables as they were before.
+    await lock_fulfillment(connection, ref)
     row = (await connection.execute(_CLAIM, naming(ref))).one()
     refuse_reversed(row.state, held=row.held, on_hold=row.on_hold)
     return ClaimedShipment.model_validate(row, from_attributes=True)

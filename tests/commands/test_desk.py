@@ -266,6 +266,23 @@ async def test_a_closed_order_is_mailed_again_and_refunded_in_part(desk: Desk) -
     assert (await desk.acts(session_id))["refund_requested"][0] == "ops@example.com"
 
 
+async def test_a_refund_is_asked_for_though_temporal_is_away(desk: Desk) -> None:
+    world = desk.world
+    session_id = await world.shop.buy(ACCESS)
+    await world.result(session_id)
+    nowhere = f"127.0.0.1:{free_port()}"
+    asked = ("refund", session_id, "--amount-minor", "500", *WHY, "--yes")
+    # Not 75: who tried again would pay twice.
+    assert "is asked for" in await desk.done(*asked, TEMPORAL_ADDRESS=nowhere)
+    await world.execute("UPDATE refund_requests SET updated_at = now() - interval '1 hour'")
+    await world.sweep()
+
+    async def refunded() -> bool | None:
+        return (await world.shop.charge(session_id)).amount_refunded == 500 or None
+
+    await eventually(refunded)
+
+
 async def test_what_is_away_is_told_apart_from_what_cannot_be(world: World, tmp_path: Path) -> None:
     desk = Desk(world, tmp_path)
     async with world.worker():

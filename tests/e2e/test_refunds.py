@@ -7,11 +7,12 @@ from uuid import uuid4
 
 import pytest
 
+from database.order_list import OrderFilter, list_orders
 from database.tables import audit, entitlements
 from domain.orders import OrderState
 from domain.refunds import REQUEST_KEY
 from tests.e2e.test_reversals import BEARER, bought, course, refund, rows, settled
-from tests.harness.shop import ACCESS
+from tests.harness.shop import ACCESS, MANUAL
 from tests.harness.world import World, eventually
 
 BY = {"by": "ops", "note": "came broken"}
@@ -226,3 +227,40 @@ async def test_the_web_ui_says_what_each_workflow_is_for(working: World) -> None
         "Makes a refund at Stripe that was asked for",
         "Takes back what a refund is about",
     ]
+
+
+async def test_all_that_is_left_takes_back_also_what_stripe_had_refused(working: World) -> None:
+    session_id = await bought(working, course(), course())
+    first, _second = (await working.order(session_id)).lines
+    fault = {"path": "/v1/refunds", "method": "POST", "status": 400, "count": 1}
+    await working.shop.control("POST", "/faults", fault)
+    asked = (await ask(working, session_id, lines={first.id: 1})).json()
+    await working.step_in(f"refund:{asked['id']}", "action_required")
+    assert (await ask(working, session_id)).status_code == 202
+    await settled(working, session_id, [1, 1])
+    await refunded(working, session_id, 2 * 1999)
+
+
+async def test_a_refused_refund_needs_a_person_also_when_the_order_has_ended(
+    working: World,
+) -> None:
+    session_id = await working.shop.buy(course(), MANUAL)
+    by_hand = await working.step_in(session_id, "awaiting_operator")
+    fault = {"path": "/v1/refunds", "method": "POST", "status": 400, "count": 1}
+    await working.shop.control("POST", "/faults", fault)
+    asked = (await ask(working, session_id, amount_minor=100)).json()
+    workflow_id = f"refund:{asked['id']}"
+    stuck = await working.step_in(workflow_id, "action_required")
+    await working.decide(session_id, "mark_fulfilled", by_hand.step)
+    await working.result(session_id)
+
+    async def need() -> list[str | None]:
+        async with working.database.transaction() as connection:
+            wanted = OrderFilter(session_ids=(session_id,), needs_attention=True)
+            return [each.problem for each in await list_orders(connection, wanted, 1)]
+
+    [problem] = await need()
+    assert str(problem).startswith("stripe_refused: ")
+    await working.decide(workflow_id, "retry", stuck.step)
+    await working.client.get_workflow_handle(workflow_id).result()
+    assert await need() == []

@@ -299,3 +299,25 @@ async def test_tries_of_one_shipment_at_the_same_moment_take_its_stock_once(
         assert await warehouse.states(refs) == {"fulfilled": len(refs)}
         assert await warehouse.on_hand(sku) == PIECES - len(refs)
         assert await warehouse.sent(sku) == len(refs)
+
+
+async def test_two_tries_at_once_take_once_what_a_refusal_had_put_back(
+    database_url: str, tmp_path: Path
+) -> None:
+    sku = f"SKU-{uuid4().hex}"
+    async with _open(database_url, Catalog(), tmp_path) as warehouse:
+        refs = await record_shipments(warehouse.databases[0], TRIES_AT_ONCE)
+        async with warehouse.databases[0].transaction() as connection:
+            await set_stock(connection, {(sku, MAIN_WAREHOUSE): PIECES}, {})
+        await warehouse.carrier.post("/faults", json={"status": 422, "count": len(refs)})
+        requests = _requests(refs, [sku], OutOfStockPolicy.OPERATOR)
+        await warehouse.book_all(requests)
+        assert await warehouse.on_hand(sku) == PIECES
+        await warehouse.carrier.post("/faults", json={"status": 422, "count": 0})
+        for request in requests:
+            tries = [
+                warehouse.activities[number % POOLS].book_shipment(request) for number in range(2)
+            ]
+            await asyncio.gather(*tries)
+        assert await warehouse.on_hand(sku) == PIECES - len(refs)
+        assert await warehouse.sent(sku) == len(refs)
