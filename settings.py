@@ -2,27 +2,32 @@
 
 `Settings` is what the product needs wherever it runs; `LocalSettings` is what `make up`
 needs on top to run everything on one machine. Both read the environment first and then a
-file named `.env`. `load` turns anything missing or unsafe into one clear line per problem.
+file named `.env`; where Temporal is may also stand in a profile of Temporal's own configuration
+file. `load` turns anything missing or unsafe into one clear line per problem.
 """
 
 import os
 import re
 import sys
 from base64 import b64decode
+from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parseaddr
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn, Self, TypeVar
+from typing import Annotated, Any, NoReturn, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
     NoDecode,
+    PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 
 from domain.checkout import ForeignSessions
 from domain.ids import ALL_ACCOUNTS, is_account_id
@@ -70,6 +75,86 @@ class _EnvironmentSettings(BaseSettings):
     )
 
 
+class _TemporalSettings(_EnvironmentSettings):
+    """How Temporal is reached, in the names that its SDKs and its CLI share.
+
+    Source: Temporal's documentation, "Environment configuration".
+    """
+
+    temporal_address: str = ""
+    temporal_namespace: str = "default"
+    temporal_config_file: Path | None = None
+    """A file of profiles; unset, and with a profile: temporalio/temporal.toml where the system
+    keeps configuration. Neither set: no such file is read."""
+    temporal_profile: str = ""
+    """Which of its profiles; what is set here or in the environment wins over it."""
+    temporal_api_key: SecretStr | None = None
+    """Of Temporal Cloud; with one, TLS is used."""
+    temporal_tls: bool | None = None
+    temporal_tls_server_name: str = ""
+    """Whom the server's certificate is to name, where that is not the address."""
+    temporal_tls_server_ca_cert_path: Path | None = None
+    """Who has signed the server's certificate, where that is no public authority; this and the next
+    ones are in PEM, as a file or, in …_DATA, as the text itself."""
+    temporal_tls_server_ca_cert_data: str = ""
+    temporal_tls_client_cert_path: Path | None = None
+    """Our own certificate, for mTLS, and its key."""
+    temporal_tls_client_cert_data: str = ""
+    temporal_tls_client_key_path: Path | None = None
+    temporal_tls_client_key_data: SecretStr | None = None
+
+    @property
+    def temporal_access(self) -> ClientConnectConfig:
+        """What `temporalio.client.Client.connect` is to be called with.
+
+        Raises:
+            ValueError: These settings and the profile don't go together, or a file is not there.
+        """
+        try:
+            return _temporal_profile(self.model_dump()).to_client_connect_config()
+        except OSError as error:
+            raise ValueError(f"TEMPORAL_TLS: {error.strerror}: {error.filename}") from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, the environment, `.env`, and at last the profile."""
+        profile = _TemporalProfileSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, profile
+
+    @model_validator(mode="after")
+    def _check_temporal(self) -> Self:
+        access = self.temporal_access
+        readable = "api_key" in access and access["tls"] is False
+        if readable and self.temporal_address.rpartition(":")[0] not in LOOPBACK_HOSTS:
+            raise ValueError("TEMPORAL_TLS: without it TEMPORAL_API_KEY is sent readable by all")
+        return self
+
+
+class _TemporalProfileSource(PydanticBaseSettingsSource):
+    """What a profile says of address and namespace, which our programs show and compare too."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Unused: the profile is read once for both fields."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        """The fields that the profile sets."""
+        try:
+            profile = _temporal_profile(self.current_state)
+        except ValueError:
+            # Told by `_check_temporal`, beside whatever else is wrong.
+            return {}
+        found = {"temporal_address": profile.address, "temporal_namespace": profile.namespace}
+        return {name: value for name, value in found.items() if value}
+
+
 class DatabaseSettings(_EnvironmentSettings):
     """What a command needs that only works on the database."""
 
@@ -85,7 +170,7 @@ class DatabaseSettings(_EnvironmentSettings):
         return value
 
 
-class Settings(DatabaseSettings):
+class Settings(DatabaseSettings, _TemporalSettings):
     """What the API and the worker need; each field is an environment variable of that name."""
 
     stripe_api_key: SecretStr
@@ -98,7 +183,6 @@ class Settings(DatabaseSettings):
     foreign_sessions: ForeignSessions = ForeignSessions.HOLD
     """What happens to a paid session none of whose products says how it is fulfilled."""
     temporal_address: str = "127.0.0.1:7233"
-    temporal_namespace: str = "default"
     temporal_task_queue: str = "fulfillment"
     temporal_payload_keys: _Secrets = ()
     """Comma-separated, 32 bytes in base64 each: encrypt what Temporal keeps. The first one
@@ -379,7 +463,7 @@ class Settings(DatabaseSettings):
         return self
 
 
-class LocalSettings(_EnvironmentSettings):
+class LocalSettings(_TemporalSettings):
     """What `make up` needs to run everything on one machine.
 
     Of the settings that it shares with `Settings`, an empty one is filled in by it: it starts
@@ -408,7 +492,6 @@ class LocalSettings(_EnvironmentSettings):
     """Empty: the embedded PostgreSQL is started and used."""
     temporal_address: str = ""
     """Empty: the embedded Temporal server is started and used."""
-    temporal_namespace: str = "default"
     temporal_payload_keys: str = ""
     temporal_codec_token: str = ""
     temporal_ui_origin: str = ""
@@ -430,6 +513,33 @@ class LocalSettings(_EnvironmentSettings):
 
 
 _S = TypeVar("_S", bound=_EnvironmentSettings)
+
+
+def _temporal_profile(values: Mapping[str, Any]) -> ClientConfigProfile:
+    """Reads what the settings say of Temporal as its SDK does, with the profile that they name.
+
+    Args:
+        values: Settings by the names of their fields, as they were given or as they were read.
+
+    Raises:
+        ValueError: They don't go together, or with what the file says.
+    """
+    given = {
+        name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in values.items()
+        if name in _TemporalSettings.model_fields and value not in {None, ""}
+    }
+    file = given.get("TEMPORAL_CONFIG_FILE")
+    if file and not Path(file).is_file():
+        raise ValueError(f"TEMPORAL_CONFIG_FILE: there is no file {file}")
+    # What lies in a home folder decides nothing, unless it is asked for.
+    wanted = bool(file or given.get("TEMPORAL_PROFILE"))
+    try:
+        return ClientConfigProfile.load(disable_file=not wanted, override_env_vars=given)
+    except RuntimeError as error:
+        name = "TEMPORAL_PROFILE" if wanted else "TEMPORAL_TLS"
+        # Its first line: the next ones show the file's, which may hold the key.
+        raise ValueError(f"{name}: {str(error).splitlines()[0]}") from error
 
 
 def _is_standard_webhooks(secret: SecretStr) -> bool:

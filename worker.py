@@ -48,6 +48,7 @@ from adapters.stripe_checkout import StripeCheckout
 from adapters.stripe_feed import StripeFeed
 from adapters.stripe_refunds import StripeRefunds
 from adapters.stripe_reversals import StripeReversals
+from connection import connect_by
 from database.engine import Database
 from database.migrate import newest_revision
 from domain.catalog import Catalog, CatalogError
@@ -59,7 +60,7 @@ from logs import log_to_stderr
 from settings import ReceiptSender, Settings, load
 from tracing import start_tracing
 from workflows.catalog_file import read_catalog
-from workflows.client import Fulfillments, connect
+from workflows.client import Fulfillments
 from workflows.deliver_message import DeliverMessage
 from workflows.fulfill_checkout import FulfillCheckout
 from workflows.fulfillment.kind import KindContext
@@ -268,10 +269,8 @@ async def _wait_for_schema(database: Database) -> None:
 async def _connect_patiently(settings: Settings, interceptors: Sequence[Interceptor]) -> Client:
     while True:
         try:
-            return await connect(
-                settings.temporal_address,
-                settings.temporal_namespace,
-                payload_keys=settings.payload_keys,
+            return await connect_by(
+                settings,
                 interceptors=interceptors,
                 metrics_address=settings.worker_metrics_address,
             )

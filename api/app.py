@@ -62,6 +62,7 @@ from api.metrics import BusinessFigures
 from api.request_log import RequestLog, name_session, route_of
 from api.services import Services
 from api.visits import PATH, TooManyVisitsError, VisitLimit
+from connection import connect_by
 from database.engine import Database
 from domain.catalog import Catalog, CatalogError
 from domain.entitlement_tokens import EntitlementTokens
@@ -72,7 +73,7 @@ from logs import log_to_stderr
 from settings import Settings, load, require_webhook_secrets
 from tracing import start_tracing
 from workflows.catalog_file import read_catalog
-from workflows.client import Fulfillments, connect
+from workflows.client import Fulfillments
 from workflows.encryption import EncryptionCodec
 from workflows.outbox import WorkflowOutbox
 
@@ -94,13 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        client = await connect(
-            configured.temporal_address,
-            configured.temporal_namespace,
-            payload_keys=configured.payload_keys,
-            interceptors=tracing.interceptors,
-            lazy=True,
-        )
+        client = await connect_by(configured, interceptors=tracing.interceptors, lazy=True)
         async with (
             Database(configured.database_url.get_secret_value()) as database,
             open_stripe(

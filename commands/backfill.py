@@ -18,13 +18,14 @@ from adapters.stripe_api import open_stripe
 from adapters.stripe_feed import StripeFeed
 from commands.dates import parse_date
 from commands.terminal import answers, run
+from connection import connect_by
 from database.engine import Database
 from domain.errors import FulfillmentError, MisconfiguredError, TransientError
 from domain.formats import format_money, locale_of
 from domain.orders import OrderState
 from domain.reconciliation import Action, Finding
 from settings import Settings, load
-from workflows.client import Fulfillments, connect
+from workflows.client import Fulfillments
 
 MAX_TRIES = 5
 FIRST_PAUSE_S = 1.0
@@ -154,12 +155,7 @@ async def backfill(
                 settings.stripe_api_key.get_secret_value(), api_base=settings.stripe_api_base
             )
         )
-        client = await connect(
-            settings.temporal_address,
-            settings.temporal_namespace,
-            payload_keys=settings.payload_keys,
-            lazy=True,
-        )
+        client = await connect_by(settings, lazy=True)
         fulfillments = Fulfillments(client, settings.temporal_task_queue)
         reconciler = Reconciler(database, StripeFeed(stripe), fulfillments)
         this = Backfill(reconciler, progress, ignored=ignored)

@@ -13,11 +13,12 @@ from activities.messages import Messages
 from activities.refunds import Refunder
 from activities.stock_queue import StockQueue
 from commands.terminal import run
+from connection import connect_by
 from database.engine import Database
 from domain.links import Links
 from settings import DatabaseSettings, Settings, load
 from workflows.catalog_file import read_catalog
-from workflows.client import Fulfillments, connect
+from workflows.client import Fulfillments
 from workflows.operators import Operators
 from workflows.outbox import WorkflowOutbox
 
@@ -90,11 +91,6 @@ class Workplace:
 @asynccontextmanager
 async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
     """Opens what these settings name."""
-    temporal = await connect(
-        settings.temporal_address,
-        settings.temporal_namespace,
-        payload_keys=settings.payload_keys,
-        lazy=True,
-    )
+    temporal = await connect_by(settings, lazy=True)
     async with Database(settings.database_url.get_secret_value()) as database:
         yield Workplace(settings, database, temporal)

@@ -138,6 +138,8 @@ def _temporal(plan: Blueprint, settings: LocalSettings) -> Part:
     namespace = settings.temporal_namespace
     plan.ports |= {"TEMPORAL_PORT": port, "TEMPORAL_UI_PORT": ui_port}
     plan.environment["TEMPORAL_ADDRESS"] = f"{LOCALHOST}:{port}"
+    # Whatever there is for another server, this one speaks no TLS.
+    plan.environment["TEMPORAL_TLS"] = "false"
     ui = f"http://{LOCALHOST}:{ui_port}"
     plan.environment["TEMPORAL_UI_URL"] = ui
     plan.urls["Temporal"] = f"{ui}/namespaces/{namespace}/workflows"

@@ -9,6 +9,7 @@ from functools import cache
 
 from temporalio.client import Client, Interceptor, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.envconfig import ClientConnectConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import (
     LogForwardingConfig,
@@ -50,6 +51,7 @@ async def connect(
     address: str,
     namespace: str,
     *,
+    access: ClientConnectConfig | None = None,
     payload_keys: Sequence[bytes] = (),
     interceptors: Sequence[Interceptor] = (),
     lazy: bool = False,
@@ -60,14 +62,19 @@ async def connect(
     Args:
         address: The server's host and port.
         namespace: In which one.
+        access: The API key, the TLS and the metadata that it asks for; None: nothing.
         payload_keys: Encrypt what is kept there; without any it is kept as it is.
         interceptors: See what is asked of the server; workers of this client have them too.
         lazy: Whether it connects only then.
         metrics_address: Where Temporal's SDK tells Prometheus of itself; empty: nowhere.
     """
+    shown = access or ClientConnectConfig()
     return await Client.connect(
         address,
         namespace=namespace,
+        api_key=shown.get("api_key"),
+        tls=shown.get("tls"),
+        rpc_metadata=shown.get("rpc_metadata", {}),
         data_converter=data_converter(payload_keys),
         interceptors=interceptors,
         lazy=lazy,

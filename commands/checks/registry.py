@@ -18,9 +18,9 @@ from temporalio.client import Client
 from adapters.stripe_account import PermissionMissingError, StripeAccount
 from adapters.stripe_api import open_stripe
 from commands.partial_settings import PartialSettings
+from connection import connect_by
 from domain.errors import FulfillmentError
 from settings import Settings
-from workflows.client import connect
 
 LIMIT_S = 10.0
 """How long one check may take."""
@@ -134,12 +134,7 @@ class Group:
 async def open_site(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[Site]:
     """What the checks look at, for as long as the block; nothing is asked yet."""
     key = settings.stripe_api_key.get_secret_value()
-    temporal = await connect(
-        settings.temporal_address,
-        settings.temporal_namespace,
-        payload_keys=settings.payload_keys,
-        lazy=True,
-    )
+    temporal = await connect_by(settings, lazy=True)
     async with open_stripe(key, api_base=settings.stripe_api_base) as stripe:
         yield Site(settings, StripeAccount(stripe), temporal, now)
 

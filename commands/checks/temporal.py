@@ -25,12 +25,18 @@ MIN_RETENTION = timedelta(days=30)
 PROPOSED_RETENTION = "90d"
 POLL_PERIOD = timedelta(seconds=90)
 """A worker asks for work once a minute or more often."""
-REACH_TEMPORAL = "Start the Temporal server, or mend TEMPORAL_ADDRESS"
+REACH_TEMPORAL = (
+    "Start the Temporal server, or mend TEMPORAL_ADDRESS, TEMPORAL_API_KEY or TEMPORAL_TLS_…"
+)
 
 group = Group()
 
 
-@group.check("Temporal", needs=["temporal_address"], remedy=REACH_TEMPORAL)
+@group.check(
+    "Temporal",
+    needs=["temporal_address", "temporal_config_file", "temporal_profile", "temporal_tls"],
+    remedy=REACH_TEMPORAL,
+)
 async def temporal_server(site: Site) -> Finding:
     """Whether the server answers."""
     address = site.settings.temporal_address

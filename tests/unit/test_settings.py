@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from temporalio.service import TLSConfig
 
 from settings import Settings, load
 from workflows.fulfillment.registry import KINDS
@@ -73,6 +74,27 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         ({"SMTP_URL": "smtp://h:abc"}, "SMTP_URL: must be smtp://"),
         ({"CARRIER_URL": "http://h:99999"}, "CARRIER_URL: must be an http:// or https:// URL"),
         ({"TEMPORAL_ADDRESS": "nonsense"}, "TEMPORAL_ADDRESS: must be host:port"),
+        (
+            {"TEMPORAL_CONFIG_FILE": "nowhere.toml"},
+            "TEMPORAL_CONFIG_FILE: there is no file nowhere.toml",
+        ),
+        ({"TEMPORAL_PROFILE": "nobody"}, "TEMPORAL_PROFILE: Profile 'nobody' not found"),
+        (
+            {"TEMPORAL_TLS_CLIENT_CERT_PATH": "a", "TEMPORAL_TLS_CLIENT_CERT_DATA": "b"},
+            "TEMPORAL_TLS: Invalid configuration: Cannot specify both",
+        ),
+        (
+            {"TEMPORAL_TLS_CLIENT_CERT_PATH": "nowhere.pem"},
+            "TEMPORAL_TLS: No such file or directory: nowhere.pem",
+        ),
+        (
+            {
+                "TEMPORAL_ADDRESS": "temporal.example.com:7233",
+                "TEMPORAL_API_KEY": "secret@",
+                "TEMPORAL_TLS": "false",
+            },
+            "TEMPORAL_TLS: without it TEMPORAL_API_KEY is sent readable by all",
+        ),
         ({"MAIL_FROM": "not an address"}, "MAIL_FROM: must be shop@example.com"),
         ({"MAIL_FROM": "a\nb@c"}, "MAIL_FROM: must be shop@example.com"),
         ({"CARRIER_URL": ""}, "CARRIER_URL: missing"),
@@ -163,3 +185,84 @@ def test_traces_go_where_opentelemetrys_variables_say(
     for name, value in {**GOOD, **given}.items():
         monkeypatch.setenv(name, value)
     assert load(Settings).traces_url == url
+
+
+PROFILES = """
+[profile.default]
+address = "default.example.com:7233"
+[profile.cloud]
+address = "shop.a2dd6.tmprl.cloud:7233"
+namespace = "shop.a2dd6"
+api_key = "of-the-profile"
+[profile.cloud.grpc_meta]
+region = "here"
+"""
+
+
+LOCAL = {"target_host": "127.0.0.1:7233", "namespace": "default"}
+CLOUD = {
+    "target_host": "shop.a2dd6.tmprl.cloud:7233",
+    "namespace": "shop.a2dd6",
+    "api_key": "of-the-profile",
+    "tls": True,
+    "rpc_metadata": {"region": "here"},
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "access"),
+    [
+        ({}, LOCAL),
+        ({"TEMPORAL_TLS": "true"}, {**LOCAL, "tls": TLSConfig()}),
+        (
+            {"TEMPORAL_CONFIG_FILE": "temporal.toml"},
+            {**LOCAL, "target_host": "default.example.com:7233"},
+        ),
+        ({"TEMPORAL_CONFIG_FILE": "temporal.toml", "TEMPORAL_PROFILE": "cloud"}, CLOUD),
+        (
+            {
+                "TEMPORAL_CONFIG_FILE": "temporal.toml",
+                "TEMPORAL_PROFILE": "cloud",
+                "TEMPORAL_ADDRESS": "10.0.0.1:7233",
+                "TEMPORAL_API_KEY": "of-the-environment",
+            },
+            {**CLOUD, "target_host": "10.0.0.1:7233", "api_key": "of-the-environment"},
+        ),
+    ],
+)
+@pytest.mark.parametrize("in_file", [True, False], ids=[".env", "environment"])
+def test_temporal_is_reached_by_its_standard_variables_and_profiles(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    given: dict[str, str],
+    access: dict[str, object],
+    *,
+    in_file: bool,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "temporal.toml").write_text(PROFILES)
+    for name, value in {**GOOD, **({} if in_file else given)}.items():
+        monkeypatch.setenv(name, value)
+    if in_file:
+        (tmp_path / ".env").write_text("".join(f"{each}={given[each]}\n" for each in given))
+    settings = load(Settings)
+    assert settings.temporal_access == access
+    # Where it is also stands alone: it is shown, and addresses are made of it.
+    assert settings.temporal_address == access["target_host"]
+    assert settings.temporal_namespace == access["namespace"]
+
+
+def test_a_configuration_file_at_home_is_read_only_when_a_profile_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
+    folder = tmp_path / ".config" / "temporalio"
+    folder.mkdir(parents=True)
+    (folder / "temporal.toml").write_text(PROFILES)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    assert load(Settings).temporal_address == "127.0.0.1:7233"
+    monkeypatch.setenv("TEMPORAL_PROFILE", "cloud")
+    assert load(Settings).temporal_address == "shop.a2dd6.tmprl.cloud:7233"
