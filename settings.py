@@ -184,6 +184,11 @@ class Settings(DatabaseSettings, _TemporalSettings):
     """What happens to a paid session none of whose products says how it is fulfilled."""
     temporal_address: str = "127.0.0.1:7233"
     temporal_task_queue: str = "fulfillment"
+    temporal_deployment_name: str = ""
+    """With a build ID: workers are versions of this deployment, and Temporal is told which one is
+    current. The names are those that Temporal's controller for Kubernetes gives them."""
+    temporal_worker_build_id: str = ""
+    """What this worker's code is, such as its commit."""
     temporal_payload_keys: _Secrets = ()
     """Comma-separated, 32 bytes in base64 each: encrypt what Temporal keeps. The first one
     encrypts; keep the old ones behind it for as long as Temporal keeps what they have encrypted.
@@ -237,6 +242,8 @@ class Settings(DatabaseSettings, _TemporalSettings):
     public_url: str
     """Where customers reach this service; links in mails begin with it."""
     port: int = Field(default=4242, ge=1, le=65535)
+    api_drain_seconds: int = Field(default=5, ge=0, le=600)
+    """How long the API takes requests after SIGTERM, while /readyz has load balancers leave."""
     log_format: LogFormat = LogFormat.TEXT
     otel_exporter_otlp_endpoint: str = ""
     """An OpenTelemetry collector's address for OTLP over HTTP; empty: there are no traces."""
@@ -417,6 +424,13 @@ class Settings(DatabaseSettings, _TemporalSettings):
             raise ValueError("must be host:port")
         return value
 
+    @field_validator("temporal_deployment_name")
+    @classmethod
+    def _check_deployment(cls, value: str) -> str:
+        if not re.fullmatch(r"[^.:\s]*", value):
+            raise ValueError("must have no dots, colons or spaces")
+        return value
+
     @field_validator("mail_from")
     @classmethod
     def _check_sender(cls, value: str) -> str:
@@ -442,6 +456,8 @@ class Settings(DatabaseSettings, _TemporalSettings):
             raise ValueError(f"CARRIER_WEBHOOK_SECRETS: {STANDARD_WEBHOOKS_FORM}")
         if self.carrier is CarrierChoice.EASYPOST and self.carrier_api_key is None:
             raise ValueError("CARRIER_API_KEY: missing; CARRIER=easypost needs it")
+        if bool(self.temporal_deployment_name) != bool(self.temporal_worker_build_id):
+            raise ValueError("TEMPORAL_WORKER_BUILD_ID: goes with TEMPORAL_DEPLOYMENT_NAME")
         if self.app_webhook_url and not self.app_webhook_secrets:
             raise ValueError("APP_WEBHOOK_SECRETS: missing; APP_WEBHOOK_URL needs one")
         return self

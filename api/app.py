@@ -156,6 +156,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         dependencies=[Depends(name_session)],
         max_body_size=MAX_BODY_BYTES,
     )
+    app.state.draining = False
     for part in (
         webhook,
         landing,

@@ -1,11 +1,11 @@
 """`/healthz`, `/readyz` and `/metrics`, for what runs and watches the API."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.services import ServicesOf
-from database.migrate import newest_revision
+from database.migrate import is_behind, newest_revision
 from domain.errors import FulfillmentError
 
 router = APIRouter(tags=["Health"])
@@ -18,12 +18,12 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "A part is missing; the body says which"}})
-async def readyz(services: ServicesOf) -> JSONResponse:
-    """Whether the database has the needed schema and Temporal takes calls."""
-    problems = {}
+async def readyz(request: Request, services: ServicesOf) -> JSONResponse:
+    """Whether the database has the needed schema, Temporal takes calls, and this goes on."""
+    problems = {"process": "is about to stop"} if request.app.state.draining else {}
     try:
         revision = await services.database.revision()
-        if revision != newest_revision():
+        if is_behind(revision):
             problems["database"] = f"at revision {revision}, needed is {newest_revision()}"
     except FulfillmentError as error:
         problems["database"] = error.message

@@ -24,20 +24,40 @@ def alembic_config(connection: Connection) -> Config:
 
 
 def upgrade(database_url: str) -> str:
-    """Migrates to the newest revision, which it returns; safe to run from many processes."""
+    """Migrates to the newest revision; safe to run from many processes.
+
+    Leaves alone what a newer release has migrated: this one was rolled back to.
+
+    Returns:
+        The revision that the database is at now.
+    """
     engine = create_engine(
         sqlalchemy_url(database_url), connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
     )
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        config = alembic_config(connection)
-        command.upgrade(config, "head")
-        revision = MigrationContext.configure(connection).get_current_revision()
+        context = MigrationContext.configure(connection)
+        if is_behind(context.get_current_revision()):
+            command.upgrade(alembic_config(connection), "head")
+        revision = context.get_current_revision()
     engine.dispose()
     return revision or ""
 
 
 def newest_revision() -> str:
     """The revision that this code needs."""
-    migrations = ScriptDirectory(str(Path(__file__).parent / "migrations"))
-    return migrations.get_current_head() or ""
+    return _migrations().get_current_head() or ""
+
+
+def is_behind(revision: str | None) -> bool:
+    """Whether a database at this revision lacks what this code needs.
+
+    One that this code does not know is a newer release's. While releases change, and after a
+    rollback, old code works on it: a migration takes nothing away that the release before needs.
+    """
+    known = {script.revision for script in _migrations().walk_revisions()}
+    return revision is None or (revision in known and revision != newest_revision())
+
+
+def _migrations() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent / "migrations"))

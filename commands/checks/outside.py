@@ -10,7 +10,7 @@ from adapters.carriers import open_carrier
 from adapters.smtp_mailer import AUTHENTICATION_CODES, DEFAULT_PORTS
 from commands.checks.registry import Finding, Group, Site, fail, ok, warn
 from database.engine import Database
-from database.migrate import newest_revision
+from database.migrate import is_behind, newest_revision
 
 MIGRATE = "fulfillment migrate"
 
@@ -29,9 +29,9 @@ async def database(site: Site) -> Finding:
     needed = newest_revision()
     if revision is None:
         return fail("not migrated: it has no tables of ours", f"Run `{MIGRATE}`")
-    if revision != needed:
+    if is_behind(revision):
         return fail(f"at revision {revision}, this code needs {needed}", f"Run `{MIGRATE}`")
-    return ok(f"at revision {revision}")
+    return ok(f"at revision {revision}{'' if revision == needed else ', of a newer release'}")
 
 
 @group.check("mail server", needs=["smtp_url"], remedy="Mend SMTP_URL")

@@ -170,7 +170,7 @@ async def _half_migrated(world: World, _: AsyncExitStack, __: Path) -> dict[str,
         url = _new_database(world)
         upgrade(url)
         with psycopg.connect(url) as connection:
-            connection.execute("UPDATE alembic_version SET version_num = '0000'")
+            connection.execute("UPDATE alembic_version SET version_num = '0001'")
         return url
 
     return {"database_url": await asyncio.to_thread(migrate_but_not_quite)}
@@ -272,7 +272,7 @@ AILMENTS: list[tuple[Break, str, str]] = [
     (_schedule_paused, "reconciliation: warn: is paused", "temporal schedule toggle --schedule-id"),
     (NO_DATABASE, "database: fail: cannot be reached", "Start PostgreSQL, or mend DATABASE_URL"),
     (_not_migrated, "database: fail: not migrated", MIGRATE),
-    (_half_migrated, f"database: fail: 0000, this code needs {newest_revision()}", MIGRATE),
+    (_half_migrated, f"database: fail: 0001, this code needs {newest_revision()}", MIGRATE),
     (NO_MAIL, "mail server: fail: cannot be reached", "mend SMTP_URL"),
     (_mail_wants_a_password, "mail server: fail: to let us in (535)", "Mend user and password"),
     (NO_CARRIER, "carrier: fail: ConnectError", "Start the carrier, or mend CARRIER_URL"),

@@ -47,6 +47,16 @@ def test_several_processes_may_migrate_at_once(database_url: str) -> None:
     assert revisions == [newest_revision()] * 4
 
 
+def test_what_a_newer_release_has_migrated_is_left_alone(database_url: str) -> None:
+    new = _new_database(database_url, "newer")
+    upgrade(new)
+    engine = create_engine(sqlalchemy_url(new))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    assert upgrade(new) == "9999"
+
+
 AT_0002 = (
     """
     INSERT INTO orders (session_id, state, payment_status, currency, amount_total_minor,

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.harness.relay import relay
 
 SERVER_NAME = "temporal.test"
 
@@ -109,27 +111,13 @@ async def tls_front(
     host, _, port = target.rpartition(":")
     front = TlsFront()
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(
-            _pass(reader, server_writer, front.sent), _pass(server_reader, writer, bytearray())
-        )
+    async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_reader, to_writer = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(relay(reader, to_writer, front.sent), relay(to_reader, writer))
 
-    server = await asyncio.start_server(relay, "127.0.0.1", ssl=context)
+    server = await asyncio.start_server(hand_on, "127.0.0.1", ssl=context)
     front.port = server.sockets[0].getsockname()[1]
     try:
         yield front
     finally:
         server.close()
-
-
-async def _pass(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, noted: bytearray
-) -> None:
-    with suppress(OSError):
-        while part := await reader.read(65536):
-            noted += part
-            writer.write(part)
-            await writer.drain()
-    with suppress(OSError, RuntimeError):
-        writer.close()
