@@ -13,7 +13,13 @@ from datetime import timedelta
 
 import uvloop
 from temporalio.client import Client, Interceptor
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import (
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkerDeploymentConfig,
+    WorkflowRunner,
+)
 
 from activities.access import Access, AccessActivities
 from activities.alerts import AlertActivities, Alerts
@@ -50,7 +56,7 @@ from adapters.stripe_refunds import StripeRefunds
 from adapters.stripe_reversals import StripeReversals
 from connection import connect_by
 from database.engine import Database
-from database.migrate import newest_revision
+from database.migrate import is_behind, newest_revision
 from domain.catalog import Catalog, CatalogError
 from domain.errors import TransientError
 from domain.links import Links
@@ -229,7 +235,24 @@ async def assembled_worker(
             interceptors=[OrderInLogs(), ErrorTranslator()],
             workflow_runner=runner or UnsandboxedWorkflowRunner(),
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+            deployment_config=_deployment(settings),
         )
+
+
+def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+    """Which version of the worker this is; None where Temporal is not to tell them apart.
+
+    Every workflow goes on with the current version: docs/decisions/0013.
+    """
+    if not settings.temporal_worker_build_id:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(
+            settings.temporal_deployment_name, settings.temporal_worker_build_id
+        ),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
 
 
 def _links(settings: Settings) -> Links:
@@ -256,7 +279,7 @@ async def _wait_for_schema(database: Database) -> None:
         except TransientError as error:
             logger.warning("waiting for the database: %s", error.message)
         else:
-            if revision == needed:
+            if not is_behind(revision):
                 return
             logger.warning(
                 "the database is at revision %s, this code needs %s: run `fulfillment migrate`",

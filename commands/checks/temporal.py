@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from datetime import UTC, timedelta
 
 from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     DescribeNamespaceResponse,
     DescribeTaskQueueRequest,
+    DescribeWorkerDeploymentRequest,
 )
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -98,25 +99,54 @@ async def temporal_retention(site: Site) -> Finding:
 async def worker_polls(site: Site) -> Finding:
     """Whether somebody works."""
     queue = site.settings.temporal_task_queue
-    request = DescribeTaskQueueRequest(
-        namespace=site.settings.temporal_namespace,
-        task_queue=TaskQueue(name=queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    )
-    with _calling():
-        described = await site.temporal.workflow_service.describe_task_queue(request)
-    polled_since = site.now() - POLL_PERIOD
-    workers = {
-        poller.identity
-        for poller in described.pollers
-        if poller.last_access_time.ToDatetime(UTC) > polled_since
-    }
+    workers = {poller.identity for poller in await _pollers(site)}
     if not workers:
         return warn(
             f"none on the task queue {queue}: orders wait",
             "Start one: python worker.py, with the same TEMPORAL_… settings",
         )
     return ok(f"{len(workers)} on the task queue {queue}")
+
+
+@group.check(
+    "worker version",
+    needs=["temporal_deployment_name"],
+    after=[worker_polls],
+    remedy=REACH_TEMPORAL,
+)
+async def worker_version(site: Site) -> Finding:
+    """Whether the version that gets the orders is one that works."""
+    deployment = site.settings.temporal_deployment_name
+    if not deployment:
+        return ok("workers have none")
+    polling = {
+        poller.deployment_options.build_id
+        for poller in await _pollers(site)
+        if poller.deployment_options.deployment_name == deployment
+    }
+    request = DescribeWorkerDeploymentRequest(
+        namespace=site.settings.temporal_namespace, deployment_name=deployment
+    )
+    with _calling():
+        try:
+            described = await site.temporal.workflow_service.describe_worker_deployment(request)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return warn(
+                f"no worker of the deployment {deployment} was ever there",
+                "Start one: python worker.py, with the same TEMPORAL_… settings",
+            )
+    routing = described.worker_deployment_info.routing_config
+    current = routing.current_deployment_version.build_id
+    if current not in polling:
+        return warn(
+            f"{current or 'none'} is current, {', '.join(sorted(polling)) or 'none'} at work:"
+            " orders wait",
+            f"temporal worker deployment set-current-version --deployment-name {deployment}"
+            f" --build-id {min(polling, default='…')} -n {site.settings.temporal_namespace}",
+        )
+    return ok(f"{current} is current")
 
 
 @group.check("reconciliation", after=[temporal_namespace], remedy=REACH_TEMPORAL)
@@ -140,6 +170,23 @@ async def reconciliation(site: Site) -> Finding:
             f" -n {site.settings.temporal_namespace}",
         )
     return ok(f"schedule {wanted}")
+
+
+async def _pollers(site: Site) -> list[PollerInfo]:
+    """Who has asked for work lately."""
+    request = DescribeTaskQueueRequest(
+        namespace=site.settings.temporal_namespace,
+        task_queue=TaskQueue(name=site.settings.temporal_task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    with _calling():
+        described = await site.temporal.workflow_service.describe_task_queue(request)
+    polled_since = site.now() - POLL_PERIOD
+    return [
+        poller
+        for poller in described.pollers
+        if poller.last_access_time.ToDatetime(UTC) > polled_since
+    ]
 
 
 async def _namespace(site: Site) -> DescribeNamespaceResponse:
