@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.harness.shop import ACCESS
 from tests.harness.world import World, eventually
 
 TEMPORAL = Path(sys.executable).with_name("temporal")
+UNVERSIONED = ""
 SETTLED = "ROUTING_CONFIG_UPDATE_STATE_COMPLETED"
 
 
@@ -36,16 +38,15 @@ class Deployment:
         self._name = f"fulfillment-{uuid4().hex[:8]}"
 
     def worker(self, build_id: str) -> Process:
-        """A worker of this build, which is not started yet."""
-        variables = {
-            "TEMPORAL_DEPLOYMENT_NAME": self._name,
-            "TEMPORAL_WORKER_BUILD_ID": build_id,
-        }
-        return worker_process(self._world, self._folder, variables, f"worker-{build_id}")
+        """A worker of this build, which is not started yet; without one, a worker as ever."""
+        version = {"TEMPORAL_DEPLOYMENT_NAME": self._name, "TEMPORAL_WORKER_BUILD_ID": build_id}
+        variables = version if build_id else {}
+        return worker_process(self._world, self._folder, variables, f"worker-{build_id or 'any'}")
 
     async def make_current(self, build_id: str) -> None:
         """As operators do it, once the server has heard of the build; waits until all of it has."""
-        await eventually(partial(self._set_current, build_id))
+        version = ("--build-id", build_id) if build_id else ("--unversioned",)
+        await eventually(partial(self._set_current, version))
         await eventually(self._is_settled)
 
     async def pin(self, session_id: str, build_id: str) -> None:
@@ -71,10 +72,10 @@ class Deployment:
             finding = await worker_version.look(site)
         return f"{finding.state}: {finding.found}"
 
-    async def _set_current(self, build_id: str) -> bool | None:
+    async def _set_current(self, version: Sequence[str]) -> bool | None:
         command = ("worker", "deployment", "set-current-version", "--yes")
-        version = ("--deployment-name", self._name, "--build-id", build_id)
-        return True if await self._temporal(*command, *version) else None
+        done = await self._temporal(*command, "--deployment-name", self._name, *version)
+        return True if done else None
 
     async def _temporal(self, *arguments: str) -> bool:
         """Runs Temporal's CLI; returns whether that went well."""
@@ -112,10 +113,12 @@ async def test_orders_follow_the_current_version_there_and_back(
     world: World, tmp_path: Path
 ) -> None:
     deployment = Deployment(world, tmp_path)
-    old, new = deployment.worker("old"), deployment.worker("new")
-    async with running([old, new]):
+    workers = [deployment.worker(build) for build in (UNVERSIONED, "old", "new")]
+    async with running(workers):
+        waits_since_ever = await world.buy_delayed(ACCESS)
         await deployment.wait_found("warn: none is current, new, old at work: orders wait")
         await deployment.make_current("old")
+        assert await _ended_by(world, waits_since_ever) == [UNVERSIONED, "old"]
         waits_since_old = await world.buy_delayed(ACCESS)
 
         await deployment.make_current("new")
@@ -128,3 +131,6 @@ async def test_orders_follow_the_current_version_there_and_back(
         assert await _ended_by(world, waits_since_new) == ["new", "old"]
         assert await _ended_by(world, pinned) == ["new"]
         assert await _ended_by(world, await world.buy_delayed(ACCESS)) == ["old"]
+
+        await deployment.make_current(UNVERSIONED)
+        assert await _ended_by(world, await world.buy_delayed(ACCESS)) == [UNVERSIONED]
