@@ -197,6 +197,8 @@ class Settings(DatabaseSettings, _TemporalSettings):
     """Lets the Temporal Web UI and CLI have it decrypted at /codec; empty: nobody may."""
     temporal_ui_origin: str = ""
     """Where the Web UI is, as browsers write it: may call /codec from its pages."""
+    mail_jobs_per_second: float = Field(default=0, ge=0)
+    """How many mails are sent in a second, by all workers together; 0: as many as come."""
     smtp_url: SecretStr
     """smtp://, smtp+starttls:// or smtps://, with user:password@ where the server wants it."""
     mail_from: str
@@ -205,6 +207,9 @@ class Settings(DatabaseSettings, _TemporalSettings):
     """The carrier's address; with CARRIER=easypost only set to use a stand-in."""
     carrier_api_key: SecretStr | None = None
     """What the carrier asks of us: a bearer token, or EasyPost's API key."""
+    carrier_jobs_per_second: float = Field(default=0, ge=0)
+    """How many parcels are booked, canceled or looked up in a second, by all workers together;
+    0: as many as come."""
     carrier_webhook_secrets: _Secrets = ()
     """What its tracking callbacks are signed with, comma-separated: whsec_… with CARRIER=http, as
     set there with CARRIER=easypost. Without one there is no address for callbacks."""

@@ -33,6 +33,7 @@ from activities.mails import MailActivities, Mails
 from activities.messages import MessageActivities, Messages
 from activities.orders import OrderActivities
 from activities.outbox import OutboxActivities
+from activities.pace import Pace, Paced
 from activities.parcels import ParcelActivities
 from activities.reconciliation import Reconciler, ReconciliationActivities
 from activities.refunds import RefundActivities, Refunder
@@ -86,6 +87,12 @@ logger = logging.getLogger("worker")
 GRACEFUL_SHUTDOWN = timedelta(seconds=20)
 """How long running activities may go on after a stop was asked for."""
 RECONNECT_DELAY_S = 1.0
+CARRIER_JOBS = ("book_shipment", "abandon_shipment", "reverse_shipment")
+MAIL_JOBS = (
+    *("send_receipt", "send_payment_failed", "send_delivery", "send_question", "send_email"),
+    *("mail_parcel_news", "mail_alerts"),
+)
+"""The activities that a limit of the outside system is about."""
 
 
 @contextlib.asynccontextmanager
@@ -232,7 +239,7 @@ async def assembled_worker(
                 ParcelActivities(database, sender).mail_parcel_news,
                 *activities_of_kinds(KindContext(database)),
             ],
-            interceptors=[OrderInLogs(), ErrorTranslator()],
+            interceptors=[OrderInLogs(), ErrorTranslator(), Paced(_paces(settings, database))],
             workflow_runner=runner or UnsandboxedWorkflowRunner(),
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
             deployment_config=_deployment(settings),
@@ -253,6 +260,20 @@ def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
         use_worker_versioning=True,
         default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
     )
+
+
+def _paces(settings: Settings, database: Database) -> dict[str, Pace]:
+    """Which activities wait for a turn, where there are limits."""
+    limits = {
+        "carrier": (settings.carrier_jobs_per_second, CARRIER_JOBS),
+        "mail": (settings.mail_jobs_per_second, MAIL_JOBS),
+    }
+    return {
+        name: Pace(database, system, per_second)
+        for system, (per_second, names) in limits.items()
+        if per_second
+        for name in names
+    }
 
 
 def _links(settings: Settings) -> Links:

@@ -619,6 +619,14 @@ sweeps = Table(
     Column("swept_until", DateTime(timezone=True), nullable=False),
 )
 
+# How often an outside system may be asked: one row for each that has a limit.
+paces = Table(
+    "paces",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("next_at", DateTime(timezone=True), nullable=False, comment="the first turn left"),
+)
+
 # What was or is being mailed. A mail goes out once per row.
 emails = Table(
     "emails",
