@@ -30,6 +30,7 @@ from pydantic_settings import (
 from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 
 from domain.checkout import ForeignSessions
+from domain.concerns import Concern
 from domain.ids import ALL_ACCOUNTS, is_account_id
 from domain.mail import Branding, check_address
 from domain.shipping import CarrierChoice
@@ -184,6 +185,10 @@ class Settings(DatabaseSettings, _TemporalSettings):
     """What happens to a paid session none of whose products says how it is fulfilled."""
     temporal_address: str = "127.0.0.1:7233"
     temporal_task_queue: str = "fulfillment"
+    split_task_queues: bool = False
+    """Whether shipping and orders' mails have task queues of their own: …-shipping, …-mail."""
+    worker_concerns: Annotated[tuple[Concern, ...], NoDecode] = tuple(Concern)
+    """Which of the queues this worker serves, comma-separated: fulfillment, shipping, mail."""
     temporal_deployment_name: str = ""
     """With a build ID: workers are versions of this deployment, and Temporal is told which one is
     current. The names are those that Temporal's controller for Kubernetes gives them."""
@@ -274,6 +279,13 @@ class Settings(DatabaseSettings, _TemporalSettings):
         return () if texts == [UNENCRYPTED] else tuple(b64decode(text) for text in texts)
 
     @property
+    def served_queues(self) -> dict[Concern, str]:
+        """The task queues that a worker of these settings serves."""
+        if not self.split_task_queues:
+            return {Concern.FULFILLMENT: self.temporal_task_queue}
+        return {each: each.queue(self.temporal_task_queue) for each in self.worker_concerns}
+
+    @property
     def workflows_url(self) -> str:
         """Where a workflow is in the Web UI, up to its ID; empty where nobody says."""
         if not self.temporal_ui_url:
@@ -315,6 +327,7 @@ class Settings(DatabaseSettings, _TemporalSettings):
         "temporal_payload_keys",
         "embed_origins",
         "alert_emails",
+        "worker_concerns",
         mode="before",
     )
     @classmethod
@@ -461,6 +474,10 @@ class Settings(DatabaseSettings, _TemporalSettings):
             raise ValueError(f"CARRIER_WEBHOOK_SECRETS: {STANDARD_WEBHOOKS_FORM}")
         if self.carrier is CarrierChoice.EASYPOST and self.carrier_api_key is None:
             raise ValueError("CARRIER_API_KEY: missing; CARRIER=easypost needs it")
+        if not self.split_task_queues and set(self.worker_concerns) != set(Concern):
+            raise ValueError(
+                "WORKER_CONCERNS: only with SPLIT_TASK_QUEUES, else there is one queue"
+            )
         if bool(self.temporal_deployment_name) != bool(self.temporal_worker_build_id):
             raise ValueError("TEMPORAL_WORKER_BUILD_ID: goes with TEMPORAL_DEPLOYMENT_NAME")
         if self.app_webhook_url and not self.app_webhook_secrets:

@@ -8,8 +8,10 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
 
 import uvloop
 from temporalio.client import Client, Interceptor
@@ -40,6 +42,7 @@ from activities.refunds import RefundActivities, Refunder
 from activities.reversal_intake import ReversalActivities
 from activities.reversal_mails import ReversalMailActivities
 from activities.reversals import Reverser
+from activities.routing import Routed
 from activities.service_reversals import ServiceReversalActivities
 from activities.services import ServiceActivities
 from activities.shipment_reversals import ShipmentReversalActivities
@@ -59,6 +62,7 @@ from connection import connect_by
 from database.engine import Database
 from database.migrate import is_behind, newest_revision
 from domain.catalog import Catalog, CatalogError
+from domain.concerns import Concern
 from domain.errors import TransientError
 from domain.links import Links
 from emails.render import Renderer
@@ -88,18 +92,60 @@ GRACEFUL_SHUTDOWN = timedelta(seconds=20)
 """How long running activities may go on after a stop was asked for."""
 RECONNECT_DELAY_S = 1.0
 CARRIER_JOBS = ("book_shipment", "abandon_shipment", "reverse_shipment")
-MAIL_JOBS = (
-    *("send_receipt", "send_payment_failed", "send_delivery", "send_question", "send_email"),
-    *("mail_parcel_news", "mail_alerts"),
-)
+MAILS_OF_ORDERS = ("send_receipt", "send_payment_failed", "send_delivery", "send_question")
+MAIL_JOBS = (*MAILS_OF_ORDERS, "send_email", "mail_parcel_news", "mail_alerts")
 """The activities that a limit of the outside system is about."""
+WORKFLOWS = [
+    FulfillCheckout,
+    ReconcileCheckouts,
+    SendEmail,
+    DeliverMessage,
+    MailAlerts,
+    MailParcelNews,
+    ReverseCheckout,
+    RefundOrder,
+]
+SPLIT_OFF = {Concern.SHIPPING: CARRIER_JOBS, Concern.MAIL: MAILS_OF_ORDERS}
+"""Which activities run on the queues of their concerns, where these have some."""
+
+
+class Workers:
+    """The workers of one process, one for each task queue that it serves.
+
+    Args:
+        workers: Which.
+    """
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
+        self._running = contextlib.AsyncExitStack()
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        """What they run."""
+        return [each for worker in self._workers for each in worker.config()["activities"]]
+
+    async def __aenter__(self) -> Self:
+        for worker in self._workers:
+            await self._running.enter_async_context(worker)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Together: each of them may take as long as running activities are given.
+        await asyncio.gather(*(worker.shutdown() for worker in self._workers))
+        await self._running.__aexit__(kind, error, traceback)
 
 
 @contextlib.asynccontextmanager
 async def assembled_worker(
     settings: Settings, client: Client, catalog: Catalog, *, runner: WorkflowRunner | None = None
-) -> AsyncIterator[Worker]:
-    """A worker that is ready to run, with its adapters open for as long as the block.
+) -> AsyncIterator[Workers]:
+    """Workers that are ready to run, with their adapters open for as long as the block.
 
     Args:
         settings: Where everything is.
@@ -178,72 +224,93 @@ async def assembled_worker(
             )
         )
         await _wait_for_schema(database)
-        yield Worker(
-            client,
-            task_queue=settings.temporal_task_queue,
-            workflows=[
-                FulfillCheckout,
-                ReconcileCheckouts,
-                SendEmail,
-                DeliverMessage,
-                MailAlerts,
-                MailParcelNews,
-                ReverseCheckout,
-                RefundOrder,
-            ],
-            activities=[
-                orders.sync_order,
-                orders.record_step,
-                orders.refresh_order,
-                orders.close_order,
-                reversals.record_reversal,
-                reversals.resume_order,
-                reversals.settle_by_hand,
-                ReversalMailActivities(
-                    database, MailQueue(outbox, settings.public_url)
-                ).tell_of_reversal,
-                refunds.find_refunded_order,
-                refunds.make_refund,
-                refunds.give_up_refund,
-                desk.resend_receipt,
-                desk.change_address,
-                desk.hold_order,
-                desk.refund_all,
-                access.grant_access,
-                access.reverse_access,
-                licenses.issue_licenses,
-                licenses.reverse_licenses,
-                downloads.offer_downloads,
-                downloads.reverse_downloads,
-                shipments.book_shipment,
-                shipments.abandon_shipment,
-                shipments.reserve_stock,
-                ShipmentReversalActivities(database, carrier, queue).reverse_shipment,
-                services.call_service,
-                services.abandon_service_call,
-                ServiceReversalActivities(database, service).reverse_service_call,
-                mails.send_receipt,
-                mails.send_payment_failed,
-                mails.send_delivery,
-                mails.send_question,
-                mails.send_email,
-                reconciliation.begin_sweep,
-                reconciliation.sweep_page,
-                reconciliation.resume_orders,
-                reconciliation.end_sweep,
-                StockActivities(database, queue).keep_stock,
-                MessageActivities(database, app).deliver_message,
-                OutboxActivities(database, outbox).send_unsent,
-                alerting.mail_alerts,
-                alerting.raise_overdue,
-                ParcelActivities(database, sender).mail_parcel_news,
-                *activities_of_kinds(KindContext(database)),
-            ],
-            interceptors=[OrderInLogs(), ErrorTranslator(), Paced(_paces(settings, database))],
-            workflow_runner=runner or UnsandboxedWorkflowRunner(),
-            graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
-            deployment_config=_deployment(settings),
-        )
+        activities: list[Callable[..., Any]] = [
+            orders.sync_order,
+            orders.record_step,
+            orders.refresh_order,
+            orders.close_order,
+            reversals.record_reversal,
+            reversals.resume_order,
+            reversals.settle_by_hand,
+            ReversalMailActivities(
+                database, MailQueue(outbox, settings.public_url)
+            ).tell_of_reversal,
+            refunds.find_refunded_order,
+            refunds.make_refund,
+            refunds.give_up_refund,
+            desk.resend_receipt,
+            desk.change_address,
+            desk.hold_order,
+            desk.refund_all,
+            access.grant_access,
+            access.reverse_access,
+            licenses.issue_licenses,
+            licenses.reverse_licenses,
+            downloads.offer_downloads,
+            downloads.reverse_downloads,
+            shipments.book_shipment,
+            shipments.abandon_shipment,
+            shipments.reserve_stock,
+            ShipmentReversalActivities(database, carrier, queue).reverse_shipment,
+            services.call_service,
+            services.abandon_service_call,
+            ServiceReversalActivities(database, service).reverse_service_call,
+            mails.send_receipt,
+            mails.send_payment_failed,
+            mails.send_delivery,
+            mails.send_question,
+            mails.send_email,
+            reconciliation.begin_sweep,
+            reconciliation.sweep_page,
+            reconciliation.resume_orders,
+            reconciliation.end_sweep,
+            StockActivities(database, queue).keep_stock,
+            MessageActivities(database, app).deliver_message,
+            OutboxActivities(database, outbox).send_unsent,
+            alerting.mail_alerts,
+            alerting.raise_overdue,
+            ParcelActivities(database, sender).mail_parcel_news,
+            *activities_of_kinds(KindContext(database)),
+        ]
+        queues = settings.served_queues
+        interceptors = [
+            OrderInLogs(),
+            ErrorTranslator(),
+            Routed(_routes(settings)),
+            Paced(_paces(settings, database)),
+        ]
+
+        def worker(concern: Concern) -> Worker:
+            whole = concern is Concern.FULFILLMENT
+            return Worker(
+                client,
+                task_queue=queues[concern],
+                workflows=WORKFLOWS if whole else [],
+                activities=activities if whole else _named(activities, SPLIT_OFF[concern]),
+                interceptors=interceptors,
+                workflow_runner=runner or UnsandboxedWorkflowRunner(),
+                graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+                deployment_config=_deployment(settings),
+            )
+
+        yield Workers([worker(concern) for concern in queues])
+
+
+def _named(
+    activities: Sequence[Callable[..., Any]], names: Sequence[str]
+) -> list[Callable[..., Any]]:
+    return [each for each in activities if each.__name__ in names]
+
+
+def _routes(settings: Settings) -> dict[str, str]:
+    """Which activities run on which other queue."""
+    if not settings.split_task_queues:
+        return {}
+    return {
+        name: concern.queue(settings.temporal_task_queue)
+        for concern, names in SPLIT_OFF.items()
+        for name in names
+    }
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
@@ -330,9 +397,9 @@ async def _serve(settings: Settings, catalog: Catalog, interceptors: Sequence[In
         loop.add_signal_handler(stop, serving.cancel if serving else loop.stop)
     client = await _connect_patiently(settings, interceptors)
     await ensure_registered(client)
-    async with assembled_worker(settings, client, catalog) as worker, worker:
+    async with assembled_worker(settings, client, catalog) as workers, workers:
         await ensure_schedule(client, settings.temporal_task_queue)
-        logger.info("listening on task queue %s", settings.temporal_task_queue)
+        logger.info("listening on task queue %s", ", ".join(settings.served_queues.values()))
         await asyncio.Event().wait()
 
 

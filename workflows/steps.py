@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.mails import MailActivities, SendQuestionInput
     from activities.orders import OrderActivities, RecordStepInput
     from activities.progress import Progress
+    from activities.routing import queue_named_by
     from domain.errors import REVERSED
     from domain.ids import FulfillmentRef
     from domain.orders import FulfillmentState, Question
@@ -145,10 +146,13 @@ class Step:
     ) -> Answer:
         """Runs an activity: locally first, if it may, then as a regular one with all its retries.
 
+        Where its concern has a task queue of its own, the local try only says which.
+
         Raises:
             StepParkedError: It failed for good, or for longer than its options allow.
             StepReversedError: The money went back.
         """
+        queue: str | None = None
         if how.local_timeout:
             try:
                 return await workflow.execute_local_activity_method(
@@ -159,17 +163,14 @@ class Step:
                     summary=self.name,
                 )
             except FailureError as error:
-                cause = _cause(error)
-                if isinstance(cause, ApplicationError) and cause.non_retryable:
-                    raise _refused(cause) from error
-                self.enter(StepState.RETRYING, _sentence(cause))
-                delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
-            again = f"retry {self.name}"
-            await workflow.sleep(delay or options.FALLBACK_DELAY, summary=again)
+                queue = queue_named_by(_cause(error))
+                if queue is None:
+                    await self._wait_to_retry(error)
         try:
             return await workflow.execute_activity_method(
                 activity,
                 request,
+                task_queue=queue,
                 start_to_close_timeout=how.timeout,
                 schedule_to_close_timeout=how.give_up_after,
                 retry_policy=options.RETRY,
@@ -177,6 +178,16 @@ class Step:
             )
         except FailureError as error:
             raise _refused(_cause(error)) from error
+
+    async def _wait_to_retry(self, error: FailureError) -> None:
+        """Waits after a failed local try, if another can help."""
+        cause = _cause(error)
+        if isinstance(cause, ApplicationError) and cause.non_retryable:
+            raise _refused(cause) from error
+        self.enter(StepState.RETRYING, _sentence(cause))
+        delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
+        again = f"retry {self.name}"
+        await workflow.sleep(delay or options.FALLBACK_DELAY, summary=again)
 
     async def wait_until(self, condition: Callable[[], bool], at_most: timedelta) -> None:
         """Waits durably for a condition, or until the time has run out."""

@@ -18,6 +18,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from commands.checks.registry import Finding, Group, Site, fail, ok, skipped, warn
+from domain.concerns import Concern
 from domain.errors import TransientError
 from workflows.schedule import schedule_id
 
@@ -98,14 +99,21 @@ async def temporal_retention(site: Site) -> Finding:
 )
 async def worker_polls(site: Site) -> Finding:
     """Whether somebody works."""
-    queue = site.settings.temporal_task_queue
-    workers = {poller.identity for poller in await _pollers(site)}
-    if not workers:
+    own = site.settings.temporal_task_queue
+    split = site.settings.split_task_queues
+    queues = {each.queue(own): each for each in Concern} if split else {own: Concern.FULFILLMENT}
+    working = {
+        queue: len({poller.identity for poller in await _pollers(site, queue, concern)})
+        for queue, concern in queues.items()
+    }
+    lacking = [queue for queue, workers in working.items() if not workers]
+    if lacking:
         return warn(
-            f"none on the task queue {queue}: orders wait",
+            f"none on the task queue {', '.join(lacking)}: orders wait",
             "Start one: python worker.py, with the same TEMPORAL_… settings",
         )
-    return ok(f"{len(workers)} on the task queue {queue}")
+    found = (f"{workers} on the task queue {queue}" for queue, workers in working.items())
+    return ok(", ".join(found))
 
 
 @group.check(
@@ -121,7 +129,7 @@ async def worker_version(site: Site) -> Finding:
         return ok("workers have none")
     polling = {
         poller.deployment_options.build_id
-        for poller in await _pollers(site)
+        for poller in await _pollers(site, site.settings.temporal_task_queue, Concern.FULFILLMENT)
         if poller.deployment_options.deployment_name == deployment
     }
     request = DescribeWorkerDeploymentRequest(
@@ -172,12 +180,15 @@ async def reconciliation(site: Site) -> Finding:
     return ok(f"schedule {wanted}")
 
 
-async def _pollers(site: Site) -> list[PollerInfo]:
-    """Who has asked for work lately."""
+async def _pollers(site: Site, queue: str, concern: Concern) -> list[PollerInfo]:
+    """Who has asked for its work lately."""
     request = DescribeTaskQueueRequest(
         namespace=site.settings.temporal_namespace,
-        task_queue=TaskQueue(name=site.settings.temporal_task_queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        task_queue=TaskQueue(name=queue),
+        # The other concerns' workers run activities only.
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+        if concern is Concern.FULFILLMENT
+        else TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
     )
     with _calling():
         described = await site.temporal.workflow_service.describe_task_queue(request)

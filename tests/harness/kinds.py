@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from temporalio.worker import Worker
-
 from activities.progress import Progress
 from domain.ids import FulfillmentRef
 from tests.harness.world import World
@@ -43,11 +41,7 @@ async def activities_of_worker(
 ) -> AsyncIterator[list[Activity]]:
     """All activities that a worker runs, and those that these kinds bring along."""
     catalog = read_catalog(world.settings.catalog_file)
-    async with assembled_worker(world.settings, world.client, catalog) as worker:
+    async with assembled_worker(world.settings, world.client, catalog) as workers:
         context = KindContext(world.database)
         brought = [each.activities(context) for each in kinds if each.activities is not None]
-        yield [*_activities(worker), *(activity for some in brought for activity in some)]
-
-
-def _activities(worker: Worker) -> list[Activity]:
-    return list(worker.config()["activities"])
+        yield [*workers.activities, *(activity for some in brought for activity in some)]

@@ -96,7 +96,7 @@ class World:
         catalog = read_catalog(self.settings.catalog_file)
         runner = SandboxedWorkflowRunner()
         assembled = assembled_worker(self.settings, self.client, catalog, runner=runner)
-        async with assembled as worker, worker:
+        async with assembled as workers, workers:
             yield
 
     def workflow(self, session_id: str) -> WorkflowHandle[Any, FulfillmentResult]:
