@@ -1,5 +1,6 @@
 """Brings a database to the newest schema."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -59,5 +60,6 @@ def is_behind(revision: str | None) -> bool:
     return revision is None or (revision in known and revision != newest_revision())
 
 
+@cache
 def _migrations() -> ScriptDirectory:
     return ScriptDirectory(str(Path(__file__).parent / "migrations"))

@@ -30,13 +30,15 @@ async def balancing(port: int, targets: Sequence[int]) -> AsyncIterator[None]:
                 await asyncio.sleep(PROBE_EVERY_S)
 
     async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        once_around = itertools.islice(turns, len(targets))
-        chosen = next((target for target in once_around if target in ready), None)
-        if chosen is None:
-            writer.close()
-            return
-        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", chosen)
-        await asyncio.gather(relay(reader, to_writer), relay(to_reader, writer))
+        for target in itertools.islice(turns, len(targets)):
+            if target in ready:
+                try:
+                    to_reader, to_writer = await asyncio.open_connection("127.0.0.1", target)
+                except OSError:
+                    continue
+                await asyncio.gather(relay(reader, to_writer), relay(to_reader, writer))
+                return
+        writer.close()
 
     server = await asyncio.start_server(hand_on, "127.0.0.1", port)
     probes = [asyncio.create_task(probe(target)) for target in targets]
