@@ -1,9 +1,10 @@
 """The only reader of the environment.
 
 `Settings` is what the product needs wherever it runs; `LocalSettings` is what `make up`
-needs on top to run everything on one machine. Both read the environment first and then a
-file named `.env`; where Temporal is may also stand in a profile of Temporal's own configuration
-file. `load` turns anything missing or unsafe into one clear line per problem.
+needs on top to run everything on one machine. Both read the environment first, then a file
+named `.env`, then the files of SECRETS_DIR; where Temporal is may also stand in a profile of
+Temporal's own configuration file. `load` turns anything missing or unsafe into one clear line per
+problem.
 """
 
 import os
@@ -18,13 +19,21 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    DirectoryPath,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
 )
 from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
@@ -70,10 +79,37 @@ _Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 """Given as one comma-separated text."""
 
 
+class _SecretFiles(SecretsSettingsSource):
+    """One file for each setting, named like it; an empty file says nothing."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        return value or None, key, is_complex
+
+
 class _EnvironmentSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
+
+    secrets_dir: DirectoryPath | None = None
+    """Where secrets are files: one for each setting that the environment does not name."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - of a fixed folder
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Reads the files last; where their folder is, only the environment can say."""
+        sources = (init_settings, env_settings, dotenv_settings)
+        folder = Path(os.environ.get("SECRETS_DIR", ""))
+        if "SECRETS_DIR" not in os.environ or not folder.is_dir():
+            return sources
+        return (*sources, _SecretFiles(settings_cls, folder))
 
 
 class _TemporalSettings(_EnvironmentSettings):
@@ -125,9 +161,11 @@ class _TemporalSettings(_EnvironmentSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given, the environment, `.env`, and at last the profile."""
-        profile = _TemporalProfileSource(settings_cls)
-        return init_settings, env_settings, dotenv_settings, file_secret_settings, profile
+        """As for all settings, and at last the profile."""
+        sources = super().settings_customise_sources(
+            settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        )
+        return *sources, _TemporalProfileSource(settings_cls)
 
     @model_validator(mode="after")
     def _check_temporal(self) -> Self:
@@ -487,9 +525,10 @@ class Settings(DatabaseSettings, _TemporalSettings):
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
         base = urlsplit(self.stripe_api_base)
-        if base.scheme == "http" and base.hostname not in LOOPBACK_HOSTS:
+        stand_in = _is_near(base.hostname or "")
+        if base.scheme == "http" and not stand_in:
             raise ValueError("STRIPE_API_BASE: plain http sends the key readable by all; use https")
-        if self.livemode and base.hostname in LOOPBACK_HOSTS:
+        if self.livemode and stand_in:
             raise ValueError("STRIPE_API_KEY: a live key is never sent to a local stand-in")
         if self.livemode and urlsplit(self.public_url).scheme != "https":
             raise ValueError("PUBLIC_URL: live orders need https")
@@ -597,6 +636,11 @@ def _is_payload_key(secret: SecretStr) -> bool:
         return len(b64decode(secret.get_secret_value(), validate=True)) == PAYLOAD_KEY_BYTES
     except ValueError:
         return False
+
+
+def _is_near(host: str) -> bool:
+    """Whether it is this machine, or a name without a dot, which only its own network knows."""
+    return host in LOOPBACK_HOSTS or not {".", ":"} & set(host)
 
 
 def _has_good_port(parts: SplitResult) -> bool:

@@ -113,6 +113,8 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         ({"SHOP_COLOR": "red"}, "SHOP_COLOR: must be a color"),
         ({"PORT": "99999"}, "PORT: Input should be less than or equal to 65535"),
         ({"STRIPE_API_BASE": "http://stripe.example.com"}, "STRIPE_API_BASE: plain http"),
+        ({"STRIPE_API_BASE": "http://203.0.113.1"}, "STRIPE_API_BASE: plain http"),
+        ({"SECRETS_DIR": "nowhere"}, "SECRETS_DIR: Path does not point to a directory"),
         ({"STRIPE_API_KEY": "sk_live_1"}, "PUBLIC_URL: live orders need https"),
         (
             {"STRIPE_API_KEY": "sk_live_1", "PUBLIC_URL": "https://shop.example.com"},
@@ -125,6 +127,10 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         ),
         (
             {"STRIPE_API_KEY": "rk_live_1", "STRIPE_API_BASE": "http://127.0.0.1:12111"},
+            "STRIPE_API_KEY: a live key is never sent to a local stand-in",
+        ),
+        (
+            {"STRIPE_API_KEY": "sk_live_1", "STRIPE_API_BASE": "http://stripe-emulator:12111"},
             "STRIPE_API_KEY: a live key is never sent to a local stand-in",
         ),
     ],
@@ -270,3 +276,34 @@ def test_a_configuration_file_at_home_is_read_only_when_a_profile_is_named(
     assert load(Settings).temporal_address == "127.0.0.1:7233"
     monkeypatch.setenv("TEMPORAL_PROFILE", "cloud")
     assert load(Settings).temporal_address == "shop.a2dd6.tmprl.cloud:7233"
+
+
+@pytest.mark.parametrize("behind_links", [False, True], ids=["compose", "kubernetes"])
+def test_secrets_come_as_files_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, behind_links: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "secrets"
+    files = folder / "..data" if behind_links else folder
+    files.mkdir(parents=True)
+    for name, value in {**GOOD, "APP_TOKEN": "", "OPERATOR_TOKEN": "of-the-file-0123456"}.items():
+        (files / name.lower()).write_text(f"{value}\n")
+        if behind_links:
+            (folder / name.lower()).symlink_to(Path("..data") / name.lower())
+    monkeypatch.setenv("SECRETS_DIR", str(folder))
+    monkeypatch.setenv("OPERATOR_TOKEN", "of-the-environment")
+    settings = load(Settings)
+    assert settings.operator_token.get_secret_value() == "of-the-environment"
+    assert settings.database_url.get_secret_value() == GOOD["DATABASE_URL"]
+    assert len(settings.stripe_webhook_secrets) == 2
+    assert settings.app_token is None
+
+
+def test_a_stand_in_in_the_same_network_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = "http://stripe-emulator:12111"
+    for name, value in {**GOOD, "STRIPE_API_BASE": base}.items():
+        monkeypatch.setenv(name, value)
+    assert load(Settings).stripe_api_base == base
