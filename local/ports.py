@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 LOCALHOST = "127.0.0.1"
-"""The only address that anything in this package listens on."""
+"""Where all of this package listens, unless it is told otherwise."""
 
 
 _CLAIMS = Path(tempfile.gettempdir()) / f"claimed-ports-{os.getuid()}"

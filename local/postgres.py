@@ -69,7 +69,7 @@ class Cluster:
         arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         return Part(
             name="postgres",
-            argv=[str(_binary("postgres")), "-D", str(self._data), *arguments],
+            argv=[str(binary("postgres")), "-D", str(self._data), *arguments],
             ready=self._answers,
             user=self._user,
             cwd=self._folder,
@@ -92,7 +92,7 @@ class Cluster:
         if self._user:
             _make_system_user(self._user)
             _let_pass(self._data)
-            _let_run(_binary("postgres"))
+            _let_run(binary("postgres"))
         if (self._data / "PG_VERSION").exists():
             self._check_version()
             self._end_leftover()
@@ -120,7 +120,7 @@ class Cluster:
             shutil.chown(password, self._user)
         done = subprocess.run(  # noqa: S603 - our own words only
             [
-                *(str(_binary("initdb")), "-D", str(fresh), "-U", ROLE),
+                *(str(binary("initdb")), "-D", str(fresh), "-U", ROLE),
                 *("--auth", "scram-sha-256", "--pwfile", str(password)),
                 # The same sort order whatever this machine's locale is.
                 *("--encoding", "UTF8", "--locale", "C"),
@@ -179,7 +179,7 @@ def embedded_postgres(folder: Path | None = None) -> Iterator[str]:
         yield cluster.url
 
 
-def _binary(name: str) -> Path:
+def binary(name: str) -> Path:
     """One of PostgreSQL's programs.
 
     The package is looked up without being imported: importing it makes a lock file and warns.

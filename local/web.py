@@ -11,6 +11,6 @@ from local.ports import LOCALHOST
 pages = Jinja2Templates(Path(__file__).parent / "templates")
 
 
-def serve(app: FastAPI, port: int) -> None:
-    """Serves the app on this machine only, until a signal says stop."""
-    uvicorn.run(app, host=LOCALHOST, port=port, log_level="warning")
+def serve(app: FastAPI, port: int, host: str = LOCALHOST) -> None:
+    """Serves the app until a signal says stop, to this machine only unless told otherwise."""
+    uvicorn.run(app, host=host, port=port, log_level="warning")

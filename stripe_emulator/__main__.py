@@ -1,6 +1,7 @@
 """`python -m stripe_emulator`: serve one emulator on this machine."""
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -15,6 +16,11 @@ def _arguments() -> argparse.Namespace:
         prog="python -m stripe_emulator", description="A local, stateful stand-in for Stripe."
     )
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
+    parser.add_argument(
+        "--trust-network",
+        action="store_true",
+        help="listen on any address: whoever reaches it may do everything, as in a container",
+    )
     parser.add_argument("--port", type=int, default=12111)
     parser.add_argument("--api-key", help="the secret key to accept; any test key without it")
     parser.add_argument("--webhook-url", help="an endpoint to register for all events")
@@ -32,7 +38,7 @@ def main() -> None:
     """Read the command line and serve until stopped."""
     arguments = vars(_arguments())
     host, port = arguments.pop("host"), arguments.pop("port")
-    if host not in {"127.0.0.1", "localhost", "::1"}:
+    if not arguments.pop("trust_network") and host not in {"127.0.0.1", "localhost", "::1"}:
         sys.exit("stripe_emulator: --host must be a loopback address: it has no access control")
     try:
         config = EmulatorConfig(**arguments)
@@ -44,7 +50,8 @@ def main() -> None:
         port=port,
         log_level="warning",
         access_log=False,
-        ws="websockets-sansio",
+        # Only Stripe's CLI (`stripe listen`) wants it.
+        ws="websockets-sansio" if importlib.util.find_spec("websockets") else "none",
     )
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from local.carrier.app import create_app
 from local.carrier.courier import Callbacks
+from local.ports import LOCALHOST
 from local.web import serve
 
 PACE_S = 30.0
 """What takes days elsewhere."""
 
 parser = argparse.ArgumentParser(prog="python -m local.carrier")
+parser.add_argument("--host", default=LOCALHOST)
 parser.add_argument("--port", type=int, default=8090)
 parser.add_argument("--file", type=Path, default=Path(".local/carrier.db"))
 parser.add_argument("--callback-url")
@@ -21,4 +23,4 @@ callbacks = (
     if arguments.callback_url
     else None
 )
-serve(create_app(arguments.file, callbacks), arguments.port)
+serve(create_app(arguments.file, callbacks), arguments.port, arguments.host)
