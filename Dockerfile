@@ -18,7 +18,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 COPY --from=build /venv /venv
 WORKDIR /app
-COPY ending.py logs.py settings.py tracing.py worker.py ./
+COPY connection.py ending.py logs.py settings.py tracing.py worker.py ./
 COPY domain ./domain
 COPY workflows ./workflows
 COPY activities ./activities
