@@ -1,6 +1,6 @@
 # `make` alone prints the targets. The two that matter: `make up` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore lint check bench audit lock clean
+.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore lint check bench plans audit lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -67,6 +67,9 @@ bench: $(STAMP) ## speed beside a bare Temporal workflow, as ratios, and of page
 
 audit: $(STAMP) ## are there known vulnerabilities in what is locked?
 	$(RUN) -m uv tool run --quiet pip-audit@2.10.1 --disable-pip --no-deps --requirement requirements.lock
+
+plans: $(STAMP) ## how PostgreSQL finds what is asked of it among 1,000,000 orders; ten minutes
+	$(RUN) -m tests.database.plans
 
 lock: $(STAMP) ## renew the lock files from pyproject.toml
 	$(RUN) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade pyproject.toml -o requirements.lock

@@ -107,7 +107,7 @@ _COUNT_RESENT = (
 )
 _MARK_SENT = update(emails).where(_IS_EMAIL).values(sent_at=func.now(), problem=None)
 _MARK_UNSENT = update(emails).where(_IS_EMAIL).values(problem=bindparam("new_problem"))
-_TO = emails.c.recipient == bindparam("ref_recipient")
+_TO = func.lower(emails.c.recipient) == func.lower(bindparam("ref_recipient"))
 _STANDING = select(
     func.coalesce(
         select(emails.c.bounced_at.is_not(None))

@@ -20,8 +20,8 @@ from sqlalchemy import (
     func,
     literal,
     null,
-    or_,
     select,
+    union,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -151,9 +151,13 @@ def _is_of(buyer: Buyer) -> ColumnElement[bool]:
     if buyer.customer_id is not None:
         return orders.c.customer_id == buyer.customer_id
     email = func.lower(buyer.email)
-    # A mail may have been sent again, to another address.
-    mailed = select(emails.c.session_id).where(func.lower(emails.c.recipient) == email)
-    return or_(func.lower(orders.c.customer_email) == email, orders.c.session_id.in_(mailed))
+    return orders.c.session_id.in_(
+        union(
+            select(orders.c.session_id).where(func.lower(orders.c.customer_email) == email),
+            # A mail may have been sent again, to another address.
+            select(emails.c.session_id).where(func.lower(emails.c.recipient) == email),
+        )
+    )
 
 
 async def erase(

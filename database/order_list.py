@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.tables import (
     fulfillments,
+    is_unsettled,
     license_keys,
     order_created_at,
     orders,
@@ -45,7 +46,7 @@ _NEEDS_ATTENTION: CompoundSelect[Any] = union(
     select(reversals.c.session_id).where(_IS_UNDECIDED),
     select(refund_requests.c.session_id).where(_IS_REFUSED),
     # What is being taken back is here for a moment, what only a person can, until it is.
-    select(fulfillments.c.session_id).where(fulfillments.c.reversed != fulfillments.c.taken_back),
+    select(fulfillments.c.session_id).where(is_unsettled),
 )
 _OF_ORDER = fulfillments.c.session_id == orders.c.session_id
 _PROBLEM = func.coalesce(

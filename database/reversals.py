@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.audit import SERVICE, STRIPE, record_act
 from database.keys import SESSION, is_fulfillment, naming
-from database.tables import fulfillments, line_items, orders, reversals
+from database.tables import fulfillments, is_unsettled, line_items, orders, reversals
 from domain.ids import FulfillmentRef
 from domain.money import Money
 from domain.orders import (
@@ -471,7 +471,7 @@ async def read_stuck(
         .join(fulfillments, fulfillments.c.session_id == reversals.c.session_id)
         .join(orders, orders.c.session_id == reversals.c.session_id)
         .where(
-            fulfillments.c.reversed != fulfillments.c.taken_back,
+            is_unsettled,
             fulfillments.c.updated_at < func.now() - quiet_for,
         )
         .order_by(reversals.c.id)
@@ -494,7 +494,7 @@ async def read_unsettled(
         select(fulfillments.c.session_id, fulfillments.c.line_item_id, fulfillments.c.kind)
         .where(
             fulfillments.c.session_id == session_id,
-            fulfillments.c.reversed != fulfillments.c.taken_back,
+            is_unsettled,
             fulfillments.c.by_hand == by_hand,
         )
         .order_by(fulfillments.c.line_item_id, fulfillments.c.kind)
