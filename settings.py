@@ -199,6 +199,8 @@ class DatabaseSettings(_EnvironmentSettings):
 
     database_url: SecretStr
     """A libpq URL, postgresql://user:password@host/name; embedded under `make up` when empty."""
+    database_pool_size: int = Field(default=10, ge=1, le=100)
+    """The most connections to it that each process opens."""
 
     @field_validator("database_url")
     @classmethod

@@ -156,7 +156,7 @@ async def assembled_worker(
     """
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            Database(settings.database_url.get_secret_value())
+            Database(settings.database_url.get_secret_value(), settings.database_pool_size)
         )
         stripe = await stack.enter_async_context(
             open_stripe(

@@ -97,7 +97,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = await connect_by(configured, interceptors=tracing.interceptors, lazy=True)
         async with (
-            Database(configured.database_url.get_secret_value()) as database,
+            Database(
+                configured.database_url.get_secret_value(), configured.database_pool_size
+            ) as database,
             open_stripe(
                 configured.stripe_api_key.get_secret_value(), api_base=configured.stripe_api_base
             ) as stripe,

@@ -1,11 +1,16 @@
 """The connection to PostgreSQL: one transaction at the edge, errors told in our own tree."""
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Self
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Self
 
+import psycopg
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -13,12 +18,45 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from domain.errors import PermanentError, TransientError
 
 POOL_SIZE = 10
-POOL_TIMEOUT_S = 5
+"""Connections per process: a worker's activities share them, each for milliseconds."""
 CONNECT_TIMEOUT_S = 5
-STATEMENT_TIMEOUT_MS = 10_000
 
+_WITHOUT_LIMITS = text(
+    "SELECT set_config('statement_timeout', '0', true), "
+    "set_config('idle_in_transaction_session_timeout', '0', true)"
+)
 # SQLSTATE classes that say the statement or its data is wrong: the same try fails again.
 _PERMANENT_CLASSES = frozenset({"22", "23", "42"})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long anything about the database may take.
+
+    Attributes:
+        pool_s: To wait for a connection, while all are in use.
+        statement_s: One statement.
+        lock_s: To wait for a row that another transaction holds.
+        idle_s: A transaction that nobody goes on with: its process is frozen, or cut off. The
+            server ends it then, and gives its locks free.
+        transaction_s: A whole transaction, by our own clock: a server that hangs keeps no limit.
+    """
+
+    pool_s: float = 5
+    statement_s: float = 10
+    lock_s: float = 5
+    idle_s: float = 30
+    transaction_s: float = 15
+
+    @property
+    def options(self) -> str:
+        """Those that the server keeps, as it reads them."""
+        milliseconds = {
+            "statement_timeout": self.statement_s,
+            "lock_timeout": self.lock_s,
+            "idle_in_transaction_session_timeout": self.idle_s,
+        }
+        return " ".join(f"-c {name}={int(limit * 1000)}" for name, limit in milliseconds.items())
 
 
 def sqlalchemy_url(database_url: str) -> str:
@@ -35,19 +73,24 @@ class Database:
 
     Args:
         database_url: A libpq URL, `postgresql://user:password@host/name`.
+        pool_size: The most connections that are open at once.
+        limits: How long anything may take.
     """
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(
+        self, database_url: str, pool_size: int = POOL_SIZE, limits: Limits | None = None
+    ) -> None:
+        self._limits = limits or Limits()
         self._engine = create_async_engine(
             sqlalchemy_url(database_url),
-            pool_size=POOL_SIZE,
+            pool_size=pool_size,
             max_overflow=0,
             # Errors are logged; parameters are customers' data.
             hide_parameters=True,
-            pool_timeout=POOL_TIMEOUT_S,
+            pool_timeout=self._limits.pool_s,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+                "options": f"{self._limits.options} -c timezone=UTC",
             },
         )
 
@@ -58,16 +101,30 @@ class Database:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, *, may_last: bool = False) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed at the end of the block, rolled back by an exception.
+
+        Args:
+            may_last: Whether it may take longer than what customers wait for.
 
         Raises:
             PermanentError: The database refuses the statement or its data.
-            TransientError: The database cannot be reached, or is busy.
+            TransientError: The database cannot be reached, is busy, or does not answer.
         """
         try:
             async with self._engine.begin() as connection:
-                yield connection
+                if may_last:
+                    await connection.execute(_WITHOUT_LIMITS)
+                    yield connection
+                    return
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                end = asyncio.get_running_loop().call_later(
+                    self._limits.transaction_s, _hang_up, driver
+                )
+                try:
+                    yield connection
+                finally:
+                    end.cancel()
         except SQLAlchemyError as error:
             raise _translated(error) from error
 
@@ -81,6 +138,16 @@ class Database:
             return await connection.run_sync(
                 lambda sync: MigrationContext.configure(sync).get_current_revision()
             )
+
+
+def _hang_up(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Cuts a connection off, so that whatever waits for it fails at once.
+
+    To cancel what waits would ask the server first, and wait for that.
+    """
+    if not connection.closed:
+        with socket.socket(fileno=os.dup(connection.fileno())) as wire, suppress(OSError):
+            wire.shutdown(socket.SHUT_RDWR)
 
 
 def _translated(error: SQLAlchemyError) -> PermanentError | TransientError:

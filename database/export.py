@@ -126,8 +126,6 @@ async def stream_rows(
         statement = statement.where(order_created_at >= since)
     if until is not None:
         statement = statement.where(order_created_at < until)
-    # To sort years of orders takes longer than what customers wait for may take.
-    await connection.execute(text("SET LOCAL statement_timeout = 0"))
     options = {"yield_per": CHUNK_ROWS}
     async with connection.stream(statement, execution_options=options) as rows:
         async for row in rows:
