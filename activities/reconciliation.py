@@ -216,13 +216,17 @@ class Reconciler:
         """
         if not is_checkout_session_id(finding.session.id):
             raise PermanentError("session_id_invalid", "not a Checkout Session ID")
-        runs = await self._fulfillments.ensure(
-            finding.session.id,
-            account=finding.account,
-            # What is to be opened again may run still, in its last steps.
-            wake=finding.action in {Action.WAKE, Action.REOPEN},
-            reopen=finding.action is Action.REOPEN,
-        )
+        if finding.action is Action.START:
+            # Temporal may have ended one of which a restored database knows nothing.
+            runs = await self._fulfillments.resume(finding.session.id, account=finding.account)
+        else:
+            runs = await self._fulfillments.ensure(
+                finding.session.id,
+                account=finding.account,
+                # What is to be opened again may run still, in its last steps.
+                wake=finding.action in {Action.WAKE, Action.REOPEN},
+                reopen=finding.action is Action.REOPEN,
+            )
         if not runs:
             raise PermanentError("workflow_ended", "its workflow has ended: reset it")
         await asyncio.sleep(1 / STARTS_PER_S)

@@ -65,6 +65,8 @@ COMMANDS = {
     "licenses": Command(_KEEP, "commands.licenses", "app", "Pools of license keys."),
     "export": Command(_KEEP, "commands.export", "main", "All orders, or all fulfillments."),
     "erase": Command(_KEEP, "commands.erase", "main", "Erase a customer's personal data."),
+    "backup": Command(_KEEP, "commands.backup", "backup", "The whole database, into a file."),
+    "restore": Command(_KEEP, "commands.backup", "restore", "A backup, into an empty database."),
     "doctor": Command(_RUN, "commands.doctor", "main", "Is everything set up right?"),
     "setup": Command(_RUN, "commands.setup", "main", "Register this service at Stripe."),
     "backfill": Command(_RUN, "commands.backfill", "main", "Fulfill what was sold since a date."),
