@@ -65,6 +65,7 @@ COMMANDS = {
     "licenses": Command(_KEEP, "commands.licenses", "app", "Pools of license keys."),
     "export": Command(_KEEP, "commands.export", "main", "All orders, or all fulfillments."),
     "erase": Command(_KEEP, "commands.erase", "main", "Erase a customer's personal data."),
+    "prune": Command(_KEEP, "commands.prune", "main", "Delete old rows of logs."),
     "backup": Command(_KEEP, "commands.backup", "backup", "The whole database, into a file."),
     "restore": Command(_KEEP, "commands.backup", "restore", "A backup, into an empty database."),
     "doctor": Command(_RUN, "commands.doctor", "main", "Is everything set up right?"),
