@@ -91,7 +91,8 @@ async def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
         }
         return (await run(tmp_path, asked, "-m", "commands")).out.split()
 
-    assert await completed("fulfillment re") == ["retry", "release", "resend", "redirect", "refund"]
+    assert await completed("fulfillment ref") == ["refund"]
+    assert {"retry", "release", "restore"} < set(await completed("fulfillment re"))
     assert await completed("fulfillment skip --re") == ["--reason"]
 
 

@@ -51,11 +51,12 @@ async def used_plans(
     folder: Path,
     paths: Iterable[RecordedPath],
     *,
-    big_rows: int,
+    orders: int,
 ) -> tuple[Plan, ...]:
     """Uses the service by these paths, looks at all its pages, and runs all its commands.
 
-    The first path has to be that of an order.
+    The first path has to be that of an order. A table is big that has a row for each twentieth
+    order, or more.
     """
     with noting_statements() as statements:
         for number, path in enumerate(paths):
@@ -70,7 +71,7 @@ async def used_plans(
                     await visit(world, session_id)
                     await command(world, work)
     async with Database(database_url) as database:
-        return await plans_of(database, statements, big_rows)
+        return await plans_of(database, statements, orders // 20)
 
 
 async def _run(orders: int, max_cost: float) -> int:
@@ -83,9 +84,7 @@ async def _run(orders: int, max_cost: float) -> int:
         fill(database_url, orders)
         print(f"{orders} orders in {time.monotonic() - began:.0f} s")  # noqa: T201 - as below
         client = await connect(address, "default")
-        plans = await used_plans(
-            database_url, address, client, folder, PATHS, big_rows=max(1000, orders // 200)
-        )
+        plans = await used_plans(database_url, address, client, folder, PATHS, orders=orders)
         unused = _unused_indexes(database_url, plans)
         size = _size(database_url)
     say = print

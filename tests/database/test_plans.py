@@ -23,9 +23,7 @@ async def test_every_statement_finds_its_rows_by_an_index(
     database_url: str, temporal_address: str, client: Client, tmp_path: Path
 ) -> None:
     fill(database_url, ORDERS)
-    plans = await used_plans(
-        database_url, temporal_address, client, tmp_path, PATHS, big_rows=ORDERS // 20
-    )
+    plans = await used_plans(database_url, temporal_address, client, tmp_path, PATHS, orders=ORDERS)
     assert len(plans) > 120
     slow = [plan for plan in plans if is_slow(plan, MAX_COST)]
     assert not slow, "\n\n".join(f"{plan.read_whole} {plan.statement}" for plan in slow)
