@@ -231,7 +231,7 @@ fulfillments = Table(
 is_unsettled = fulfillments.c.reversed - fulfillments.c.taken_back != literal_column("0")
 """Whether a fulfillment is not yet where its reversals bring it to.
 
-Of this difference PostgreSQL keeps statistics (migration 0007). Of two columns that differ it
+Of this difference PostgreSQL keeps statistics (migration 0008). Of two columns that differ it
 would assume that nearly all do, and read all of them.
 """
 Index("ix_fulfillments_unsettled", fulfillments.c.session_id, postgresql_where=is_unsettled)
