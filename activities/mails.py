@@ -22,6 +22,7 @@ from database.emails import (
     mark_email_unsent,
     read_email,
     read_standing,
+    read_told,
 )
 from database.engine import Database
 from database.order_view import read_order
@@ -45,6 +46,14 @@ class SendReceiptInput(_Input):
     """Whose receipt."""
 
     session_id: str
+
+
+class ReceiptResult(_Input):
+    """What came of it."""
+
+    told: tuple[FulfillmentRef, ...] | None = None
+    """Where the receipt had been sent before, as after a workflow was lost: what the order's
+    mails have told of; None where it is sent now, with all that is delivered."""
 
 
 class SendPaymentFailedInput(_Input):
@@ -127,7 +136,7 @@ class Mails:
 
     async def send(
         self, session_id: str, name: str, *, key: str = ORIGINAL, about: About | None = None
-    ) -> None:
+    ) -> bool:
         """Sends a mail to the order's customer, unless it was sent before.
 
         Without an address there is nothing to send. A customer who has called an earlier mail
@@ -138,6 +147,9 @@ class Mails:
             name: Which mail.
             key: What tells it from others of that name; the same again sends nothing.
             about: Which part of the order it is about; by default all of it.
+
+        Returns:
+            False when it had been sent before.
 
         Raises:
             PermanentError: The last mail to this address bounced, or the mail server refuses it.
@@ -158,7 +170,7 @@ class Mails:
                     connection, row, "not sent: the last mail to this address bounced"
                 )
         if ready is None:
-            return
+            return email is not None
         if ready.bounced:
             raise PermanentError(
                 "mail_bounced",
@@ -166,9 +178,10 @@ class Mails:
                 f"address (POST /orders/{session_id}/emails/{name}/resend), then skip the step",
             )
         await self._hand_over(ready)
+        return True
 
-    async def send_ready(self, session_id: str) -> None:
-        """Mails what is delivered by now, for a receipt that tells of the money only."""
+    async def send_ready(self, session_id: str) -> bool:
+        """Mails what is delivered by now, where Stripe sends the receipt; see `send`."""
         async with self._database.transaction() as connection:
             order = await _read(connection, session_id)
         delivered = tuple(
@@ -177,8 +190,14 @@ class Mails:
             for item in line.fulfillments
             if item.state is FulfillmentState.FULFILLED
         )
-        if delivered:
-            await self.send(session_id, DELIVERY, about=About(fulfillments=delivered))
+        if not delivered:
+            return True
+        return await self.send(session_id, DELIVERY, about=About(fulfillments=delivered))
+
+    async def told(self, session_id: str) -> tuple[FulfillmentRef, ...]:
+        """The deliveries that an order's mails have told of, or a person has made."""
+        async with self._database.transaction() as connection:
+            return await read_told(connection, session_id)
 
     async def send_again(self, session_id: str, name: str, key: str) -> None:
         """Sends a mail that an operator has put into the log, unless it was sent before.
@@ -273,12 +292,16 @@ class MailActivities:
         self._sends_receipts = sends_receipts
 
     @activity.defn
-    async def send_receipt(self, request: SendReceiptInput) -> None:
-        """Mails the receipt, with all that is ready by now."""
+    async def send_receipt(self, request: SendReceiptInput) -> ReceiptResult | None:
+        """Mails the receipt, with all that is ready by now; says so where it was mailed before.
+
+        Releases before this one answered nothing.
+        """
         if self._sends_receipts:
-            await self._mails.send(request.session_id, RECEIPT)
+            sent = await self._mails.send(request.session_id, RECEIPT)
         else:
-            await self._mails.send_ready(request.session_id)
+            sent = await self._mails.send_ready(request.session_id)
+        return None if sent else ReceiptResult(told=await self._mails.told(request.session_id))
 
     @activity.defn
     async def send_payment_failed(self, request: SendPaymentFailedInput) -> None:

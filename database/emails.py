@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Row, and_, bindparam, case, false, func, select, update
+from sqlalchemy import Row, and_, bindparam, case, false, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.keys import SESSION
-from database.tables import emails, orders
+from database.tables import emails, fulfillments, orders
+from domain.ids import FulfillmentRef
 from domain.mail import About, MailFate, message_id
 
 RECEIPT = "receipt"
@@ -108,6 +109,18 @@ _COUNT_RESENT = (
 _MARK_SENT = update(emails).where(_IS_EMAIL).values(sent_at=func.now(), problem=None)
 _MARK_UNSENT = update(emails).where(_IS_EMAIL).values(problem=bindparam("new_problem"))
 _TO = func.lower(emails.c.recipient) == func.lower(bindparam("ref_recipient"))
+_RECEIPT_SENT_AT = (
+    select(emails.c.sent_at)
+    .where(_OF_ORDER, emails.c.name == RECEIPT, emails.c.key == ORIGINAL)
+    .scalar_subquery()
+)
+_IN_RECEIPT = select(fulfillments.c.line_item_id, fulfillments.c.kind).where(
+    fulfillments.c.session_id == SESSION,
+    or_(fulfillments.c.by_hand, fulfillments.c.fulfilled_at <= _RECEIPT_SENT_AT),
+)
+_DELIVERIES = select(emails.c.about).where(
+    _OF_ORDER, emails.c.name == DELIVERY, emails.c.sent_at.is_not(None)
+)
 _STANDING = select(
     func.coalesce(
         select(emails.c.bounced_at.is_not(None))
@@ -160,6 +173,21 @@ async def claim_email(connection: AsyncConnection, email: NewEmail) -> LoggedEma
     """
     values = {**_row(email), SESSION.key: email.session_id}
     return _logged((await connection.execute(_CLAIM, values)).one_or_none())
+
+
+async def read_told(connection: AsyncConnection, session_id: str) -> tuple[FulfillmentRef, ...]:
+    """The deliveries that an order's mails have told of, or a person has made.
+
+    What was delivered before the receipt was sent counts as told in it.
+    """
+    rows = await connection.execute(_IN_RECEIPT, {SESSION.key: session_id})
+    told = {
+        FulfillmentRef(session_id=session_id, line_item_id=row.line_item_id, kind=row.kind)
+        for row in rows
+    }
+    for about in await connection.scalars(_DELIVERIES, {SESSION.key: session_id}):
+        told |= set(About.model_validate(about).fulfillments)
+    return tuple(sorted(told, key=lambda ref: ref.step))
 
 
 async def read_recipient(connection: AsyncConnection, session_id: str) -> str | None:

@@ -110,6 +110,7 @@ class FulfillCheckout(OperatedWorkflow):
         self._fulfillments: dict[FulfillmentRef, FulfillmentState] = {}
         self._reversals = 0
         self._reversals_seen = 0
+        self._told: set[FulfillmentRef] = set()
 
     @workflow.run
     async def run(self, request: FulfillCheckoutInput) -> FulfillmentResult:  # noqa: ARG002 - read by __init__
@@ -282,9 +283,10 @@ class FulfillCheckout(OperatedWorkflow):
         await self._deliveries_settled()
         if self._fulfillments:
             receipt = self._steps.add("receipt", None, _RETRY_OR_SKIP)
-            told = self._fulfilled()
-            self._tasks.append(asyncio.create_task(self._steps.settle(receipt, self._send_receipt)))
-            self._tasks.append(asyncio.create_task(self._tell_of_late_ones(told)))
+            self._told = set(self._fulfilled())
+            mailing = asyncio.create_task(self._steps.settle(receipt, self._send_receipt))
+            self._tasks.append(mailing)
+            self._tasks.append(asyncio.create_task(self._tell_of_late_ones(mailing)))
         while True:
             # A task raises for a defect only, which fails the workflow task, where Temporal shows
             # it, and never the workflow.
@@ -321,19 +323,21 @@ class FulfillCheckout(OperatedWorkflow):
         done = FulfillmentState.FULFILLED
         return tuple(ref for ref, state in self._fulfillments.items() if state is done)
 
-    async def _tell_of_late_ones(self, in_receipt: tuple[FulfillmentRef, ...]) -> None:
+    async def _tell_of_late_ones(self, mailing: asyncio.Task[StepState]) -> None:
         """Mails what becomes ready after the receipt; what comes together, in one mail.
 
         Of what a person has done by hand, the customer hears from that person.
+
+        Args:
+            mailing: Mails the receipt; or finds that it was mailed before, of less.
         """
-        told = set(in_receipt)
 
         def ready() -> tuple[FulfillmentRef, ...]:
             by_hand = {step.ref for step in self._steps.deliveries() if step.done_by_hand}
-            return tuple(ref for ref in self._fulfilled() if ref not in told | by_hand)
+            return tuple(ref for ref in self._fulfilled() if ref not in self._told | by_hand)
 
         def is_over() -> bool:
-            return SETTLED_STATES.issuperset(self._fulfillments.values())
+            return mailing.done() and SETTLED_STATES.issuperset(self._fulfillments.values())
 
         for number in itertools.count(1):
             await workflow.wait_condition(
@@ -342,7 +346,7 @@ class FulfillCheckout(OperatedWorkflow):
             news = ready()
             if not (news and _tells_of_parts()):
                 return
-            told.update(news)
+            self._told.update(news)
             request = SendDeliveryInput(
                 session_id=self._session_id, number=number, fulfillments=news
             )
@@ -486,7 +490,10 @@ class FulfillCheckout(OperatedWorkflow):
         if not SETTLED_STATES.issuperset(self._fulfillments.values()) and _tells_of_parts():
             await self._refresh(step)
         request = SendReceiptInput(session_id=self._session_id)
-        await step.execute(MailActivities.send_receipt, request, options.MAIL)
+        sent = await step.execute(MailActivities.send_receipt, request, options.MAIL)
+        if sent is not None and sent.told is not None:
+            # By a run of this workflow before this one, or before a reversal was undone.
+            self._told = set(sent.told)
 
     async def _send_payment_failed(self, step: Step) -> None:
         request = SendPaymentFailedInput(session_id=self._session_id)

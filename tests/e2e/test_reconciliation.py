@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 import stripe
@@ -11,6 +12,8 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from api.events import handled_events
+from database.licenses import import_keys
+from domain.licenses import parse_pool
 from domain.orders import OrderState
 from domain.reconciliation import Action
 from local.ports import free_port
@@ -293,3 +296,30 @@ async def test_accounts_that_cannot_be_listed_fail_the_sweep_and_keep_none_of_ou
             await any_account.sweep()
         assert "connected accounts: stripe answered 403" in str(failure.value.cause)
         assert (await world.result(session_id)).state is OrderState.FULFILLED
+
+
+async def test_what_a_second_workflow_delivers_is_mailed_and_nothing_else_again(
+    world: World,
+) -> None:
+    pool = f"pool-{uuid4().hex}"
+    key = f"KEY-{uuid4().hex.upper()}"
+    keys, _ = parse_pool([key])
+    licensed = {"fulfillment": "license_key", "license_key_pool": pool}
+
+    async def mailed(count: int) -> bool | None:
+        return len(await world.mails()) == count or None
+
+    async with world.worker():
+        session_id = await world.shop.buy(ACCESS, licensed)
+        await world.step_in(session_id, "action_required")
+        await eventually(partial(mailed, 1))
+        await world.delete_workflow(session_id)
+        async with world.database.transaction() as connection:
+            await import_keys(connection, pool, keys)
+        await world.let_rest(session_id)
+        await world.sweep()
+        assert (await world.result(session_id)).state is OrderState.FULFILLED
+    late, receipt = await world.mails()
+    assert (key in late["text"], key in receipt["text"]) == (True, False)
+    url = ACCESS["access_url"]
+    assert (url in late["text"], url in receipt["text"]) == (False, True)
