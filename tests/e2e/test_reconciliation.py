@@ -251,6 +251,7 @@ async def test_money_that_goes_back_delivers_nothing_that_was_sold_before_us(
     await world.shop.deliveries("drop")
     sku = await world.new_sku()
     session_id = await world.shop.buy(ACCESS, shipment(sku))
+    await asyncio.sleep(1.1)
     async with world.worker():
         await world.sweep()
         # As if it had been sold two days before.
