@@ -45,6 +45,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.ids import FulfillmentRef, is_livemode_session
     from domain.orders import (
         CLOSED_STATES,
+        LOST_STATES,
         SETTLED_STATES,
         Fulfillment,
         FulfillmentState,
@@ -115,8 +116,13 @@ class FulfillCheckout(OperatedWorkflow):
     @workflow.run
     async def run(self, request: FulfillCheckoutInput) -> FulfillmentResult:  # noqa: ARG002 - read by __init__
         """Runs until every step is settled, or the session turns out not to be paid."""
-        result = await self._run()
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        while True:
+            result = await self._run()
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            # A payment may come while the order of a lost one is closed, or an update is answered.
+            is_late = result.state in LOST_STATES and self._has_new_event()
+            if not is_late or not workflow.patched("heeds-late-payments"):
+                break
         self._make_searchable(result.state)
         return result
 

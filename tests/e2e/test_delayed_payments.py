@@ -1,12 +1,23 @@
 """Payments that are settled, or lost, long after checkout."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import pytest
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
+from temporalio.worker import Worker
+
+from activities.interceptor import ErrorTranslator
 from domain.orders import OrderState
 from tests.harness.shop import ACCESS
 from tests.harness.world import World, eventually
+from worker import assembled_worker
 from workflows import options
+from workflows.catalog_file import read_catalog
+from workflows.client import connect
+from workflows.fulfill_checkout import FulfillCheckout
 
 
 async def test_success_after_fourteen_days_fulfills(skipping_world: World) -> None:
@@ -77,6 +88,69 @@ async def test_a_payment_that_arrives_after_the_order_was_given_up_is_fulfilled(
 
         await eventually(fulfilled)
     assert len(await world.mails()) == 1
+
+
+@asynccontextmanager
+async def _without_regular_activities(world: World) -> AsyncIterator[None]:
+    """A worker on which all regular activities wait."""
+    catalog = read_catalog(world.settings.catalog_file)
+    # No client has two workers on one queue, and one of these only lends its activities.
+    address, namespace = world.settings.temporal_address, world.settings.temporal_namespace
+    own, lending = [await connect(address, namespace) for _ in range(2)]
+    async with (
+        assembled_worker(world.settings, lending, catalog) as assembled,
+        Worker(
+            own,
+            task_queue=world.settings.temporal_task_queue,
+            workflows=[FulfillCheckout],
+            activities=assembled.activities,
+            no_remote_activities=True,
+            interceptors=[ErrorTranslator()],
+        ),
+    ):
+        yield
+
+
+async def test_a_payment_that_arrives_while_an_operator_is_answered_is_fulfilled(
+    world: World,
+) -> None:
+    price = await world.shop.price(ACCESS, currency="eur")
+    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
+    fault = {"path": session_id, "method": "GET", "status": 400}
+    await world.shop.control("POST", "/faults", fault)
+
+    async def closed() -> bool | None:
+        return (await world.order(session_id)).state is OrderState.PAYMENT_FAILED or None
+
+    async with _without_regular_activities(world):
+        await world.shop.pay(session_id, "bank_debit")
+        await world.step_in(session_id, "action_required")
+        held = await world.workflow(session_id).start_update(
+            "hold",
+            {"by": "ops@example.com", "reason": "as agreed"},
+            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+        )
+        await world.decide(session_id, "skip", "payment", "nothing will come")
+        await eventually(closed)
+        await world.shop.control("DELETE", "/faults")
+        before = await _signals(world, session_id)
+        await world.shop.settle(session_id)
+
+        async def told() -> bool | None:
+            return await _signals(world, session_id) > before or None
+
+        await eventually(told)
+    async with world.worker():
+        with pytest.raises(WorkflowUpdateFailedError):
+            await held.result()
+        assert (await world.result(session_id)).state is OrderState.FULFILLED
+    assert len(await world.mails()) == 1
+
+
+async def _signals(world: World, session_id: str) -> int:
+    """How often the workflow was told of something."""
+    events = (await world.workflow(session_id).fetch_history()).events
+    return sum(each.HasField("workflow_execution_signaled_event_attributes") for each in events)
 
 
 async def test_a_payment_that_is_never_settled_asks_for_an_operator(
