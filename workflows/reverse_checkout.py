@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from activities.reversal_mails import ReversalMailActivities, TellOfReversalInput
     from domain.ids import FulfillmentRef
+    from domain.reversals import ReversalObject
     from workflows import options
     from workflows.contract import (
         REVERSAL_EVENT_SIGNAL,
@@ -69,10 +70,13 @@ class ReverseCheckout(OperatedWorkflow):
                 # Stripe tells of one change by several events; the order needs one signal.
                 await self._resume_order(snapshot.session_id)
                 self._told = snapshot.aims
-            if snapshot.unsettled or snapshot.by_hand:
+            by_hand = snapshot.by_hand
+            if by_hand and self._is_told_apart() and workflow.patched("refunds-ask-people"):
+                by_hand = ()
+            if snapshot.unsettled or by_hand:
                 await asyncio.gather(
                     *(self._take_back(ref, _reverse_of(ref)) for ref in snapshot.unsettled),
-                    *(self._take_back(ref, None) for ref in snapshot.by_hand),
+                    *(self._take_back(ref, None) for ref in by_hand),
                 )
                 # Some of it may be wanted again.
                 await self._resume_order(snapshot.session_id)
@@ -92,6 +96,10 @@ class ReverseCheckout(OperatedWorkflow):
         """Looks again at all that went back of the payment."""
         workflow.logger.info("event %s (%s)", event.id, event.type)
         self._events += 1
+
+    def _is_told_apart(self) -> bool:
+        """Whether each refund has a workflow of its own, which asks people."""
+        return self._request.kind is ReversalObject.CHARGE
 
     def _has_new_event(self) -> bool:
         return self._events > self._events_seen

@@ -1,5 +1,6 @@
 """Refunds and disputes take back what they are about, and give it back when they are undone."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -238,6 +239,9 @@ async def test_what_a_person_delivered_a_person_takes_back(working: World) -> No
     acts = {row.act: row for row in await rows(working, audit, session_id)}
     assert acts["taken_back"].by == "ops@example.com"
     assert "picked it up" in acts["taken_back"].detail
+    # Stripe tells of it by the charge too, and nobody is asked twice.
+    charge = await working.shop.charge(session_id)
+    await asyncio.wait_for(working.client.get_workflow_handle(charge.id).result(), 30)
 
 
 async def test_a_person_takes_back_also_what_a_kind_could_not_deliver(working: World) -> None:
