@@ -47,9 +47,10 @@ $(STRIPE_CLI_INSTALLED):
 	@echo "Installing Stripe's CLI into $(STRIPE_CLI_FOLDER)"
 	@npm install --silent --no-audit --no-fund --prefix $(STRIPE_CLI_FOLDER) @stripe/cli@$(STRIPE_CLI_VERSION)
 
-# Three at a time, each with servers of its own: half of a test is waiting.
+# Three at a time, each with servers of its own: half of a test is waiting. In the order of the files,
+# not those of few tests last: these are the long ones, and the last of them would run alone.
 test: $(STAMP) ## run all tests
-	$(RUN) -m pytest -n 3 --dist loadfile
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 explore: $(STAMP) ## draw other interleavings, failures and reversals than `make test`, for long
 	$(RUN) -m pytest tests/e2e/test_any_interleaving.py tests/e2e/test_any_reversals.py --timeout 0 --hypothesis-profile=explore
