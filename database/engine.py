@@ -81,6 +81,9 @@ class Database:
         self, database_url: str, pool_size: int = POOL_SIZE, limits: Limits | None = None
     ) -> None:
         self._limits = limits or Limits()
+        self._transactions = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
         self._engine = create_async_engine(
             sqlalchemy_url(database_url),
             pool_size=pool_size,
@@ -98,6 +101,9 @@ class Database:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # A connection that came back later would find its pool gone, and stay open.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._unused.wait(), self._limits.pool_s)
         await self._engine.dispose()
 
     @asynccontextmanager
@@ -111,6 +117,8 @@ class Database:
             PermanentError: The database refuses the statement or its data.
             TransientError: The database cannot be reached, is busy, or does not answer.
         """
+        self._transactions += 1
+        self._unused.clear()
         try:
             async with self._engine.begin() as connection:
                 if may_last:
@@ -127,6 +135,10 @@ class Database:
                     end.cancel()
         except SQLAlchemyError as error:
             raise _translated(error) from error
+        finally:
+            self._transactions -= 1
+            if not self._transactions:
+                self._unused.set()
 
     async def revision(self) -> str | None:
         """The migration that the database is at; None before the first one.

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import psycopg
@@ -32,13 +32,18 @@ def frozen_server(database_url: str) -> Iterator[None]:
         server = psutil.Process(connection.info.backend_pid).parent()
     assert server is not None
     processes = [server, *server.children(recursive=True)]
-    for process in processes:
-        process.send_signal(signal.SIGSTOP)
+    _signal(processes, signal.SIGSTOP)
     try:
         yield
     finally:
-        for process in processes:
-            process.send_signal(signal.SIGCONT)
+        _signal(processes, signal.SIGCONT)
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        # The process of a connection that has just been closed may be about to end.
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 async def _troubled(database: Database, statement: str = "SELECT 1") -> str:
@@ -48,6 +53,23 @@ async def _troubled(database: Database, statement: str = "SELECT 1") -> str:
             await connection.execute(text(statement))
     assert time.monotonic() - began < SOON_S
     return f"{trouble.value.code}: {trouble.value.message}"
+
+
+async def test_what_is_in_a_transaction_at_the_end_closes_its_connection(database_url: str) -> None:
+    connections = []
+    begun = asyncio.Event()
+
+    async def work(database: Database) -> None:
+        async with database.transaction() as connection:
+            connections.append((await connection.get_raw_connection()).driver_connection)
+            begun.set()
+            await connection.execute(text("SELECT pg_sleep(0.1)"))
+
+    async with Database(database_url) as database:
+        working = asyncio.create_task(work(database))
+        await begun.wait()
+    await working
+    assert [connection.closed for connection in connections if connection] == [True]
 
 
 async def _answers(database: Database) -> bool:
