@@ -136,8 +136,16 @@ class ReverseCheckout(OperatedWorkflow):
 
         async def attempt(step: Step) -> None:
             if step.tries > 1:
-                # What Stripe has said since then may have changed what is wanted.
-                await self._record(step)
+                # What was said since then may have changed what is wanted: the order is not to
+                # wait for what else is taken back, which a person may be asked for.
+                changed = await self._record(step)
+                if (
+                    changed.session_id is not None
+                    and changed.aims != self._told
+                    and workflow.patched("changed-aims-resume-orders")
+                ):
+                    self._told = changed.aims
+                    await self._resume_order(changed.session_id)
             if reverse is not None:
                 await reverse(ref, step)
             elif not await self._settle_by_hand(step, by_hand):

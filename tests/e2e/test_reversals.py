@@ -244,6 +244,46 @@ async def test_what_a_person_delivered_a_person_takes_back(working: World) -> No
     await asyncio.wait_for(working.client.get_workflow_handle(charge.id).result(), 30)
 
 
+async def test_what_a_refund_turns_out_not_to_be_about_waits_for_nothing_else(
+    working: World,
+) -> None:
+    products = (
+        {**MANUAL, "note": note} for note in ("taken back", "still wanted", "never refunded")
+    )
+    session_id = await working.shop.buy(*products)
+    first = await working.step_in(session_id, "awaiting_operator")
+    await working.decide(session_id, "mark_fulfilled", first.step)
+    planned = {row.line_item_id for row in await rows(working, fulfillments, session_id)}
+    [done] = [line_item_id for line_item_id in planned if line_item_id in first.step]
+    wanted = min(planned - {done})
+
+    async def steps_of(line_item_id: str, state: str) -> bool | None:
+        views = (await working.steps(session_id)).items()
+        return any(line_item_id in name and view.state == state for name, view in views) or None
+
+    async def decide(**lines: int) -> None:
+        answer = await working.api.post(
+            f"/orders/{session_id}/reversals/{refund_id}/decision",
+            json={"decision": "revoke", "by": "ops", "lines": lines},
+            headers=BEARER,
+        )
+        assert answer.status_code == 200, answer.text
+
+    refund_id = await refund(working, session_id, amount=5)
+    await working.step_in(refund_id, "awaiting_operator")
+    await decide(**{done: 1, wanted: 1})
+    await eventually(lambda: steps_of(wanted, "reversed"))
+
+    async def asked() -> bool | None:
+        views = await working.steps(refund_id)
+        return f"take_back:{first.step}" in views or None
+
+    await eventually(asked)
+    await decide(**{done: 1})
+    await eventually(lambda: steps_of(wanted, "awaiting_operator"))
+    assert await asked()
+
+
 async def test_a_person_takes_back_also_what_a_kind_could_not_deliver(working: World) -> None:
     session_id = await working.shop.buy(
         {"fulfillment": "license_key", "license_key_pool": f"empty-{uuid4().hex}"}
