@@ -1,10 +1,15 @@
 """Runs the commands as people do: programs with their own environment and folder."""
 
 import asyncio
+import atexit
+import functools
+import json
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from settings import Settings
 from tests.harness.world import (
@@ -15,6 +20,7 @@ from tests.harness.world import (
 )
 
 ROOT = Path(__file__).parent.parent.parent
+_NEEDED = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,64 @@ async def run(folder: Path, variables: dict[str, str], *arguments: str) -> Ended
     Args:
         folder: One without a `.env`.
         variables: All that it sees of the environment, beside what Python needs.
-        arguments: Such as `-m`, `commands`, `setup`.
+        arguments: Such as `-c` and a program.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables},
+        env={**_NEEDED, **variables},
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+async def run_command(folder: Path, variables: dict[str, str], *arguments: str) -> Ended:
+    """Runs `fulfillment` with these arguments until it ends; see `preloaded`.
+
+    Args:
+        folder: One without a `.env`.
+        variables: All that it sees of the environment, beside what Python needs.
+        arguments: Such as `stock`, `show`.
+    """
+    with TemporaryDirectory() as own:
+        out, err = Path(own, "out"), Path(own, "err")
+        request = {
+            "folder": str(folder),
+            "variables": {**_NEEDED, **variables},
+            "arguments": arguments,
+            "out": str(out),
+            "err": str(err),
+        }
+        address = await asyncio.to_thread(_preloaded)
+        answers, requests = await asyncio.open_unix_connection(address)
+        requests.write(f"{json.dumps(request)}\n".encode())
+        code = await asyncio.wait_for(answers.readline(), 60)
+        requests.close()
+        await requests.wait_closed()
+        texts = [await asyncio.to_thread(file.read_text) for file in (out, err)]
+        return Ended(int(code), *texts)
+
+
+@functools.cache
+def _preloaded() -> Path:
+    """Where the commands are run, from the first one to the end of all tests."""
+    folder = TemporaryDirectory()
+    address = Path(folder.name, "socket")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.commands.preloaded", str(address)],
+        env=_NEEDED,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+    def end() -> None:
+        process.communicate()
+        folder.cleanup()
+
+    atexit.register(end)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return address

@@ -8,7 +8,7 @@ import pytest
 from commands.dates import parse_since
 from domain.checkout import ForeignSessions
 from domain.orders import OrderState
-from tests.commands.programs import environment, run
+from tests.commands.programs import environment, run_command
 from tests.harness.shop import ACCESS
 from tests.harness.world import World, eventually
 
@@ -39,9 +39,9 @@ async def test_it_shows_and_then_fulfills_what_was_sold(world: World, tmp_path: 
     await world.shop.deliveries("drop")
     missed = await world.shop.buy(ACCESS)
     variables = environment(world.settings)
-    command = ("-m", "commands", "backfill", "--since", "1d")
+    command = ("backfill", "--since", "1d")
 
-    shown = await run(tmp_path, variables, *command, "--dry-run")
+    shown = await run_command(tmp_path, variables, *command, "--dry-run")
     assert shown.code == 0, shown.err
     assert missed in shown.out
     assert "1 to start" in shown.out
@@ -49,11 +49,11 @@ async def test_it_shows_and_then_fulfills_what_was_sold(world: World, tmp_path: 
     assert await world.order_or_none(missed) is None
 
     async with world.worker():
-        done = await run(tmp_path, variables, *command)
+        done = await run_command(tmp_path, variables, *command)
         assert done.code == 0, done.err
         assert "1 handed to Temporal, 0 failed" in done.out
         assert (await world.result(missed)).state is OrderState.FULFILLED
-        again = await run(tmp_path, variables, *command)
+        again = await run_command(tmp_path, variables, *command)
     assert missed not in again.out
     assert "1 completed sessions" in again.out
     assert "1 need nothing" in again.out
@@ -73,10 +73,10 @@ async def test_what_was_ignored_is_taken_on_when_asked(world: World, tmp_path: P
         assert await world.mails() == []
 
         await world.shop.stripe.v1.products.update_async(product.id, {"metadata": ACCESS})
-        command = ("-m", "commands", "backfill", "--since", "1d")
+        command = ("backfill", "--since", "1d")
         variables = environment(world.settings)
-        assert session_id not in (await run(tmp_path, variables, *command)).out
-        done = await run(tmp_path, variables, *command, "--ignored")
+        assert session_id not in (await run_command(tmp_path, variables, *command)).out
+        done = await run_command(tmp_path, variables, *command, "--ignored")
         assert "open again" in done.out
 
         async def fulfilled() -> bool | None:
@@ -88,13 +88,13 @@ async def test_what_was_ignored_is_taken_on_when_asked(world: World, tmp_path: P
 
 async def test_a_wrong_key_is_one_line(world: World, tmp_path: Path) -> None:
     variables = {**environment(world.settings), "STRIPE_API_KEY": "sk_test_SomebodyElses0000"}
-    ended = await run(tmp_path, variables, "-m", "commands", "backfill", "--since", "1d")
+    ended = await run_command(tmp_path, variables, "backfill", "--since", "1d")
     assert ended.code == 1
     assert ended.err.strip().startswith("stripe_unauthorized: stripe answered 401")
 
 
 async def test_a_wrong_date_is_told(world: World, tmp_path: Path) -> None:
     variables = environment(world.settings)
-    ended = await run(tmp_path, variables, "-m", "commands", "backfill", "--since", "soon")
+    ended = await run_command(tmp_path, variables, "backfill", "--since", "soon")
     assert ended.code == 2
     assert "'--since': soon" in ended.err

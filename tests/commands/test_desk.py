@@ -1,10 +1,6 @@
-"""`fulfillment list`, `find`, `show` and what operators do to orders.
-
-Most is run in this process: to start Python takes as long as what a command does.
-"""
+"""`fulfillment list`, `find`, `show` and what operators do to orders."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +15,7 @@ from commands.terminal import TRY_AGAIN_LATER
 from domain.orders import FulfillmentState, OrderState
 from local.ports import free_port
 from local.running import claimed
-from tests.commands.programs import Ended, environment, run
+from tests.commands.programs import Ended, environment, run, run_command
 from tests.harness.shop import ACCESS, MANUAL, shipment
 from tests.harness.world import World, eventually
 
@@ -37,13 +33,7 @@ class Desk:
         self.environment = {**environment(world.settings), "TEMPORAL_UI_URL": UI}
 
     async def ask(self, *arguments: str, **changed: str) -> Ended:
-        def asked() -> Ended:
-            with contextlib.chdir(self.folder):
-                told = CliRunner().invoke(build(), arguments, env={**self.environment, **changed})
-            return Ended(told.exit_code, told.stdout, told.stderr)
-
-        # A command has an event loop of its own.
-        return await asyncio.to_thread(asked)
+        return await run_command(self.folder, {**self.environment, **changed}, *arguments)
 
     async def done(self, *arguments: str, **changed: str) -> str:
         ended = await self.ask(*arguments, **changed)
@@ -89,7 +79,7 @@ async def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
             "COMP_WORDS": words,
             "COMP_CWORD": str(len(words.split()) - 1),
         }
-        return (await run(tmp_path, asked, "-m", "commands")).out.split()
+        return (await run_command(tmp_path, asked)).out.split()
 
     assert await completed("fulfillment ref") == ["refund"]
     assert {"retry", "release", "restore"} < set(await completed("fulfillment re"))
@@ -317,5 +307,5 @@ async def test_it_works_on_the_stack_that_runs_here(world: World, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["api", "worker"])
 async def test_a_server_refuses_to_start_without_settings(tmp_path: Path, name: str) -> None:
-    refused = await run(tmp_path, {}, "-m", "commands", name)
+    refused = await run_command(tmp_path, {}, name)
     assert (refused.code, "DATABASE_URL: missing" in refused.err) == (1, True)

@@ -30,7 +30,7 @@ from commands.partial_settings import PartialSettings
 from database.migrate import newest_revision, upgrade
 from local.ports import LOCALHOST, free_port
 from settings import Settings
-from tests.commands.programs import environment, run
+from tests.commands.programs import environment, run_command
 from tests.harness.easypost import EasyPostStandIn
 from tests.harness.serving import serving
 from tests.harness.shop import ACCESS, MANUAL
@@ -399,7 +399,7 @@ async def test_broken_settings_are_rows_and_skip_what_needs_them(
     variables = environment(world.settings)
     del variables["CARRIER_URL"]
     variables |= {"SMTP_URL": "mail.example.com", "STRIPE_API_KEY": "sk_live_1"}
-    done = await run(tmp_path, variables, "-m", "commands", "doctor", "--json")
+    done = await run_command(tmp_path, variables, "doctor", "--json")
     assert (done.code, done.err) == (1, "")
     answer = json.loads(done.out)
     assert answer["ok"] is False
@@ -422,7 +422,7 @@ async def test_broken_settings_are_rows_and_skip_what_needs_them(
 
 
 async def test_without_any_setting_it_still_says_what_to_do(tmp_path: Path) -> None:
-    done = await run(tmp_path, {}, "-m", "commands", "doctor")
+    done = await run_command(tmp_path, {}, "doctor")
     assert (done.code, done.err) == (1, "")
     assert re.search(r"^PUBLIC_URL +fail +missing +Set PUBLIC_URL in the", done.out, re.MULTILINE)
     assert re.search(r"^database +skipped +needs DATABASE_URL *$", done.out, re.MULTILINE)
@@ -430,7 +430,7 @@ async def test_without_any_setting_it_still_says_what_to_do(tmp_path: Path) -> N
 
 async def test_the_table_shows_everything_but_secrets(world: World, tmp_path: Path) -> None:
     variables = environment(world.settings)
-    done = await run(tmp_path, variables, "-m", "commands", "doctor")
+    done = await run_command(tmp_path, variables, "doctor")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[0].split() == ["Check", "State", "Found", "What", "to", "do"]
     assert "3 warn" in done.out  # events, no worker, no schedule

@@ -29,12 +29,12 @@ from database.tables import (
     tracking_events,
 )
 from domain.orders import OrderState
-from tests.commands.programs import Ended, environment, run
+from tests.commands.programs import Ended, environment, run_command
 from tests.harness.service import PENDING, Answer, MerchantService, call_back, merchant_service
 from tests.harness.shop import ACCESS, MANUAL, shipment
 from tests.harness.world import World
 
-COMMAND = ("-m", "commands", "erase")
+COMMAND = ("erase",)
 BOOKS: tuple[Select[Any], ...] = (
     select(
         orders.c.state,
@@ -125,7 +125,7 @@ async def buy(world: World, customer: Customer, *metadata: dict[str, str]) -> st
 
 async def erase(world: World, folder: Path, *arguments: str) -> Ended:
     variables = {"DATABASE_URL": environment(world.settings)["DATABASE_URL"]}
-    return await run(
+    return await run_command(
         folder, variables, *COMMAND, "--yes", "--by", "privacy@example.com", *arguments
     )
 

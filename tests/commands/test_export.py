@@ -17,17 +17,17 @@ from sqlalchemy import delete, insert
 from database.export import Export, columns
 from database.tables import orders
 from domain.orders import OrderState
-from tests.commands.programs import ROOT, Ended, environment, run
+from tests.commands.programs import ROOT, Ended, environment, run, run_command
 from tests.harness.shop import ACCESS, CUSTOMER, shipment
 from tests.harness.world import World
 
-COMMAND = ("-m", "commands", "export")
+COMMAND = ("export",)
 STATUS = Path("/proc/self/status")
 
 
 async def export(world: World, folder: Path, *arguments: str) -> Ended:
     variables = {"DATABASE_URL": environment(world.settings)["DATABASE_URL"]}
-    ended = await run(folder, variables, *COMMAND, *arguments)
+    ended = await run_command(folder, variables, *COMMAND, *arguments)
     assert ended.code == 0, ended.err
     return ended
 
@@ -152,14 +152,14 @@ async def test_an_export_that_breaks_off_leaves_the_file_as_it_was(tmp_path: Pat
     out = tmp_path / "orders.csv"
     out.write_text("old")
     variables = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
-    ended = await run(tmp_path, variables, *COMMAND, "orders", "--out", str(out))
+    ended = await run_command(tmp_path, variables, *COMMAND, "orders", "--out", str(out))
     assert ended.code == 75
     assert ended.err == "database_unavailable: the database cannot be reached\n"
     assert out.read_text() == "old"
 
 
 async def test_a_wrong_date_is_told(tmp_path: Path) -> None:
-    ended = await run(tmp_path, {}, *COMMAND, "orders", "--until", "soon")
+    ended = await run_command(tmp_path, {}, *COMMAND, "orders", "--until", "soon")
     assert ended.code == 2
     assert "'--until': soon: " in ended.err
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from database.tables import metadata
-from tests.commands.programs import Ended, run
+from tests.commands.programs import Ended, run_command
 from tests.harness.many_orders import fill
 
 GOES = {"access_log", "tracking_events", "message_attempts", "messages", "alerts"}
@@ -36,7 +36,7 @@ def filled_url(database_url: str) -> str:
 
 
 async def prune(database_url: str, folder: Path, *words: str) -> Ended:
-    return await run(folder, {"DATABASE_URL": database_url}, "-m", "commands", "prune", *words)
+    return await run_command(folder, {"DATABASE_URL": database_url}, "prune", *words)
 
 
 def counts(database_url: str, **conditions: str) -> dict[str, int]:

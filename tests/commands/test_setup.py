@@ -13,7 +13,7 @@ from api.app import create_app
 from api.events import handled_events
 from local.ports import free_port
 from settings import Settings
-from tests.commands.programs import Ended, environment, run
+from tests.commands.programs import Ended, environment, run, run_command
 from tests.harness.serving import serving
 from tests.harness.shop import MANUAL, shipment
 from tests.harness.world import World, eventually
@@ -22,8 +22,8 @@ SECRETS_LINE = re.compile(r"^STRIPE_WEBHOOK_SECRETS=(\S+)$", re.MULTILINE)
 
 
 async def _setup(world: World, folder: Path, *arguments: str, **variables: str) -> Ended:
-    return await run(
-        folder, {**environment(world.settings), **variables}, "-m", "commands", "setup", *arguments
+    return await run_command(
+        folder, {**environment(world.settings), **variables}, "setup", *arguments
     )
 
 
@@ -254,8 +254,8 @@ async def test_stripe_that_cannot_be_reached_is_one_line(world: World, tmp_path:
 async def test_only_the_settings_it_reads_are_needed(world: World, tmp_path: Path) -> None:
     needed = ("STRIPE_API_KEY", "STRIPE_API_BASE", "STRIPE_WEBHOOK_SECRETS", "PUBLIC_URL")
     variables = {name: environment(world.settings)[name] for name in needed}
-    assert (await run(tmp_path, variables, "-m", "commands", "setup")).code == 0
-    refused = await run(tmp_path, {}, "-m", "commands", "setup")
+    assert (await run_command(tmp_path, variables, "setup")).code == 0
+    refused = await run_command(tmp_path, {}, "setup")
     assert (refused.code, refused.err.splitlines()) == (
         1,
         [
@@ -282,7 +282,7 @@ async def test_only_the_settings_it_reads_are_needed(world: World, tmp_path: Pat
 async def test_wrong_usage_exits_with_2(
     tmp_path: Path, arguments: list[str], complaint: str
 ) -> None:
-    done = await run(tmp_path, {}, "-m", "commands", "setup", *arguments)
+    done = await run_command(tmp_path, {}, "setup", *arguments)
     assert done.code == 2
     assert complaint in done.err
 

@@ -7,10 +7,10 @@ import pytest
 
 from commands.stock_file import StockFileError, format_stock_file, parse_stock_file
 from database.stock import StockLevel
-from tests.commands.programs import environment, run
+from tests.commands.programs import environment, run_command
 from tests.harness.world import World
 
-COMMAND = ("-m", "commands", "stock")
+COMMAND = ("stock",)
 CATALOG = "[warehouses.berlin]\n[warehouses.paris]\n"
 
 
@@ -86,25 +86,27 @@ async def test_stock_is_imported_exported_and_shown(world: World, tmp_path: Path
     file.write_text("\n".join(["sku,warehouse,on_hand,low_at", *lines, ""]), encoding="utf-8-sig")
 
     for _ in range(2):
-        imported = await run(tmp_path, variables, *COMMAND, "import", file.name)
+        imported = await run_command(tmp_path, variables, *COMMAND, "import", file.name)
         assert (imported.code, imported.out) == (0, "2 counts recorded\n"), imported.err
         assert await world.stock(sku) == 10
-    exported = await run(tmp_path, variables, *COMMAND, "export")
+    exported = await run_command(tmp_path, variables, *COMMAND, "export")
     assert [line for line in exported.out.splitlines() if sku in line] == lines
 
-    received = await run(tmp_path, variables, *COMMAND, "receive", sku, "2", "--warehouse", "paris")
+    received = await run_command(
+        tmp_path, variables, *COMMAND, "receive", sku, "2", "--warehouse", "paris"
+    )
     assert received.code == 0, received.err
     assert await world.stock(sku) == 12
-    counted = await run(
+    counted = await run_command(
         tmp_path, variables, *COMMAND, "set", sku, "4", "--warehouse", "berlin", "--low-at", "10"
     )
     assert counted.code == 0, counted.err
-    shown = await run(tmp_path, variables, *COMMAND, "show")
+    shown = await run_command(tmp_path, variables, *COMMAND, "show")
     [berlin, paris] = [line.split() for line in shown.out.splitlines() if sku in line]
     assert [word for word in berlin if word.isalnum()] == ["berlin", "4", "10"]
     assert "(low)" in berlin
     assert [word for word in paris if word.isalnum()] == ["paris", "5", "10"]
-    alone = await run(tmp_path, environment(world.settings), *COMMAND, "show")
+    alone = await run_command(tmp_path, environment(world.settings), *COMMAND, "show")
     [row, _] = [line for line in alone.out.splitlines() if sku in line]
     assert "berlin (not in catalog.toml: ships nothing)" in row
 
@@ -112,7 +114,7 @@ async def test_stock_is_imported_exported_and_shown(world: World, tmp_path: Path
 async def test_what_is_recorded_is_kept_if_asked_to(world: World, tmp_path: Path) -> None:
     sku, new = await world.new_sku(on_hand=7), f"SKU-{uuid4().hex[:8]}"
     command = (*COMMAND, "set", sku, "100", new, "100", "--if-missing")
-    done = await run(tmp_path, environment(world.settings), *command)
+    done = await run_command(tmp_path, environment(world.settings), *command)
     assert done.code == 0, done.err
     assert (await world.stock(sku), await world.stock(new)) == (7, 100)
 
@@ -120,7 +122,9 @@ async def test_what_is_recorded_is_kept_if_asked_to(world: World, tmp_path: Path
 async def test_a_file_with_a_mistake_changes_nothing(world: World, tmp_path: Path) -> None:
     sku = await world.new_sku(on_hand=7)
     (tmp_path / "stock.csv").write_text(f"sku,on_hand\n{sku},1\n{sku},x\n")
-    refused = await run(tmp_path, environment(world.settings), *COMMAND, "import", "stock.csv")
+    refused = await run_command(
+        tmp_path, environment(world.settings), *COMMAND, "import", "stock.csv"
+    )
     assert refused.code == 1
     assert f"stock.csv: line 3: {sku} in main was counted on an earlier line" in refused.err
     assert "nothing is imported" in refused.err
@@ -137,6 +141,6 @@ async def test_a_file_with_a_mistake_changes_nothing(world: World, tmp_path: Pat
 async def test_a_command_line_that_makes_no_sense_is_refused(
     world: World, tmp_path: Path, words: tuple[str, ...], problem: str
 ) -> None:
-    refused = await run(tmp_path, environment(world.settings), *COMMAND, *words)
+    refused = await run_command(tmp_path, environment(world.settings), *COMMAND, *words)
     assert refused.code == 2
     assert problem in refused.err

@@ -16,7 +16,7 @@ from domain.errors import TransientError
 from domain.orders import OrderState
 from domain.reconciliation import Action
 from local.postgres import binary
-from tests.commands.programs import environment, run
+from tests.commands.programs import environment, run_command
 from tests.harness.shop import ACCESS, shipment
 from tests.harness.world import World, eventually
 
@@ -24,7 +24,7 @@ from tests.harness.world import World, eventually
 async def _fulfillment(world: World, folder: Path, *words: str) -> str:
     path = f"{binary('pg_dump').parent}:{os.environ['PATH']}"
     variables = {**environment(world.settings), "PATH": path}
-    ended = await run(folder, variables, "-m", "commands", *words)
+    ended = await run_command(folder, variables, *words)
     assert ended.code == 0, ended.err
     return ended.out
 

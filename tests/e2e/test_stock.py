@@ -10,7 +10,7 @@ import httpx
 
 from domain.links import Links
 from domain.orders import FulfillmentState, Order, OrderState, Question
-from tests.commands.programs import environment, run
+from tests.commands.programs import environment, run_command
 from tests.harness.shop import ACCESS, CUSTOMER_ADDRESS, shipment
 from tests.harness.world import SIGNING_SECRET, World, eventually
 
@@ -92,8 +92,8 @@ async def test_who_queues_is_served_in_turn_when_stock_is_imported(
 
         assert await eventually(settled) == {FulfillmentState.FULFILLED: 2, BACKORDERED: 4}
         (tmp_path / "stock.csv").write_text(f"sku,on_hand\n{sku},3\n")
-        command = ("-m", "commands", "stock", "import", "stock.csv")
-        imported = await run(tmp_path, environment(world.settings), *command)
+        command = ("stock", "import", "stock.csv")
+        imported = await run_command(tmp_path, environment(world.settings), *command)
         assert _woken(imported.out) >= 3, imported.err
 
         async def served() -> bool | None:
@@ -105,8 +105,8 @@ async def test_who_queues_is_served_in_turn_when_stock_is_imported(
             order for order in orders if _shipments(await world.order(order)) != ["fulfilled"]
         ]
         assert await world.stock(sku) == 0
-        last = await run(
-            tmp_path, environment(world.settings), "-m", "commands", "stock", "receive", sku, "1"
+        last = await run_command(
+            tmp_path, environment(world.settings), "stock", "receive", sku, "1"
         )
         assert _woken(last.out) >= 1, last.err
         assert (await world.result(late)).state is OrderState.FULFILLED

@@ -9,7 +9,7 @@ from temporalio.client import Client
 
 from connection import connect_by
 from domain.orders import OrderState
-from tests.commands.programs import environment, run
+from tests.commands.programs import environment, run_command
 from tests.harness.shop import ACCESS
 from tests.harness.tls import SERVER_NAME, Certificates, make_certificates, tls_front
 from tests.harness.world import World, open_world
@@ -80,7 +80,7 @@ async def test_orders_go_by_mutual_tls_and_commands_too(
 
 async def _doctor(folder: Path, variables: dict[str, str]) -> dict[str, str]:
     """What the doctor finds in a folder, by the name of the check."""
-    ended = await run(folder, variables, "-m", "commands", "doctor", "--json")
+    ended = await run_command(folder, variables, "doctor", "--json")
     checks = json.loads(ended.out)["checks"]
     return {check["check"]: f"{check['state']}: {check['found']}" for check in checks}
 
