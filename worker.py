@@ -17,6 +17,7 @@ import uvloop
 from temporalio.client import Client, Interceptor
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import (
+    PollerBehaviorAutoscaling,
     UnsandboxedWorkflowRunner,
     Worker,
     WorkerDeploymentConfig,
@@ -291,6 +292,8 @@ async def assembled_worker(
                 workflow_runner=runner or UnsandboxedWorkflowRunner(),
                 graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
                 deployment_config=_deployment(settings),
+                workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+                activity_task_poller_behavior=PollerBehaviorAutoscaling(),
             )
 
         yield Workers([worker(concern) for concern in queues])
