@@ -1,6 +1,6 @@
 # `make` alone prints the targets. The two that matter: `make up` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore lint check bench plans audit lock clean
+.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore lint check bench bench-crowd plans audit lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -65,6 +65,9 @@ check: lint test ## lint, then test
 
 bench: $(STAMP) ## speed beside a bare Temporal workflow, as ratios, and of pages
 	$(RUN) -m benchmarks.run
+
+bench-crowd: $(STAMP) ## 2,000 webhooks at once, and 10,000 orders that wait; half an hour
+	$(RUN) -m benchmarks.crowd $(ARGS)
 
 audit: $(STAMP) ## are there known vulnerabilities in what is locked?
 	$(RUN) -m uv tool run --quiet pip-audit@2.10.1 --disable-pip --no-deps --requirement requirements.lock

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +23,19 @@ COMPLETED = "checkout.session.completed"
 PAGE_SIZE = 100
 DUPLICATE_EVERY = 10
 """Each tenth webhook is delivered twice, both at the same moment."""
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """What Stripe would send of one order.
+
+    Attributes:
+        session_id: Whose.
+        body: As it is signed.
+    """
+
+    session_id: str
+    body: str
 
 
 class Service:
@@ -45,7 +59,7 @@ class Service:
             base_addresses={"api": settings.stripe_api_base},
             http_client=self._stripe_http,
         ).v1
-        self._webhooks: Iterator[tuple[int, tuple[str, str]]] = iter(())
+        self._webhooks: Iterator[tuple[int, Webhook]] = iter(())
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,11 +82,11 @@ class Service:
         await self._buy(count, deliver=False)
         events = await self._stripe.events.list_async({"type": COMPLETED, "limit": PAGE_SIZE})
         webhooks = [
-            (str(event.data.object["id"]), json.dumps(event.to_dict()))
+            Webhook(str(event.data.object["id"]), json.dumps(event.to_dict()))
             async for event in events.auto_paging_iter()
         ]
         self._webhooks = iter(enumerate(webhooks))
-        return webhooks[0][0]
+        return webhooks[0].session_id
 
     async def sell_delayed(self, count: int) -> list[str]:
         """Has sessions paid by bank debit, with their webhooks; returns their IDs.
@@ -89,12 +103,29 @@ class Service:
 
     async def submit(self) -> Submitted:
         """Sends the next order's webhook, some of them twice."""
-        number, (session_id, body) = next(self._webhooks)
-        signature = stripe.WebhookSignature.generate_signature_header(body, self._secret)
+        number, webhook = next(self._webhooks)
         copies = 2 if number % DUPLICATE_EVERY == 0 else 1
         sent_at = time.time()
-        acks_ms = await asyncio.gather(*(self._send(body, signature) for _ in range(copies)))
-        return Submitted(session_id, sent_at, tuple(acks_ms))
+        acks_ms = await asyncio.gather(*(self._acknowledged(webhook) for _ in range(copies)))
+        return Submitted(webhook.session_id, sent_at, tuple(acks_ms))
+
+    def next_webhook(self) -> Webhook:
+        """The next order's webhook, for the caller to send."""
+        _, webhook = next(self._webhooks)
+        return webhook
+
+    async def send(self, webhook: Webhook) -> httpx.Response:
+        """Sends one webhook, signed now; returns whatever is answered."""
+        return await self._http.post(
+            f"{self._settings.public_url}/webhook",
+            content=webhook.body,
+            headers={
+                "Stripe-Signature": stripe.WebhookSignature.generate_signature_header(
+                    webhook.body, self._secret
+                ),
+                "Content-Type": "application/json",
+            },
+        )
 
     async def _buy(self, count: int, **how: Any) -> list[str]:  # noqa: ANN401 - the emulator's
         product = await self._stripe.products.retrieve_async(PRODUCT)
@@ -109,13 +140,8 @@ class Service:
         bought.raise_for_status()
         return list(bought.json()["sessions"])
 
-    async def _send(self, body: str, signature: str) -> float:
+    async def _acknowledged(self, webhook: Webhook) -> float:
         """Sends one webhook; returns after how many milliseconds the 2xx was there."""
         begun = time.perf_counter()
-        answer = await self._http.post(
-            f"{self._settings.public_url}/webhook",
-            content=body,
-            headers={"Stripe-Signature": signature, "Content-Type": "application/json"},
-        )
-        answer.raise_for_status()
+        (await self.send(webhook)).raise_for_status()
         return (time.perf_counter() - begun) * 1000
