@@ -11,7 +11,7 @@ STRIPE_CLI_FOLDER := .local/stripe-cli
 STRIPE_CLI_INSTALLED := $(STRIPE_CLI_FOLDER)/node_modules/.bin/stripe
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@echo "Installing the locked dependencies into $(VENV) (about a minute the first time)"
