@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from temporalio.client import Interceptor
 
 from settings import Settings, share_otel
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from adapters.open_telemetry import Tracing
 
 
@@ -17,7 +18,7 @@ class Untraced:
 
     interceptors: Sequence[Interceptor] = ()
 
-    def watch(self, app: FastAPI) -> None:
+    def watch(self, app: "FastAPI") -> None:
         """See `Tracing`."""
 
     def close(self) -> None:

@@ -61,7 +61,7 @@ from adapters.stripe_refunds import StripeRefunds
 from adapters.stripe_reversals import StripeReversals
 from connection import connect_by
 from database.engine import Database
-from database.migrate import is_behind, newest_revision
+from database.revisions import is_behind, newest_revision
 from domain.catalog import Catalog, CatalogError
 from domain.concerns import Concern
 from domain.errors import TransientError

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.services import ServicesOf
-from database.migrate import is_behind, newest_revision
+from database.revisions import is_behind, newest_revision
 from domain.errors import FulfillmentError
 
 router = APIRouter(tags=["Health"])

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import psycopg
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -147,9 +146,12 @@ class Database:
             TransientError: The database cannot be reached.
         """
         async with self.transaction() as connection:
-            return await connection.run_sync(
-                lambda sync: MigrationContext.configure(sync).get_current_revision()
+            if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+                return None
+            revision: str | None = await connection.scalar(
+                text("SELECT version_num FROM alembic_version")
             )
+            return revision
 
 
 def _hang_up(connection: psycopg.AsyncConnection[Any]) -> None:

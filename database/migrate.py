@@ -1,15 +1,14 @@
 """Brings a database to the newest schema."""
 
-from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
 from database.engine import CONNECT_TIMEOUT_S, sqlalchemy_url
+from database.revisions import is_behind
 
 # Any number that no other program takes in this database: two processes that start at
 # once migrate one after the other.
@@ -43,23 +42,3 @@ def upgrade(database_url: str) -> str:
         revision = context.get_current_revision()
     engine.dispose()
     return revision or ""
-
-
-def newest_revision() -> str:
-    """The revision that this code needs."""
-    return _migrations().get_current_head() or ""
-
-
-def is_behind(revision: str | None) -> bool:
-    """Whether a database at this revision lacks what this code needs.
-
-    One that this code does not know is a newer release's. While releases change, and after a
-    rollback, old code works on it: a migration takes nothing away that the release before needs.
-    """
-    known = {script.revision for script in _migrations().walk_revisions()}
-    return revision is None or (revision in known and revision != newest_revision())
-
-
-@cache
-def _migrations() -> ScriptDirectory:
-    return ScriptDirectory(str(Path(__file__).parent / "migrations"))

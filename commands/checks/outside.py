@@ -10,7 +10,7 @@ from adapters.carriers import open_carrier
 from adapters.smtp_mailer import AUTHENTICATION_CODES, DEFAULT_PORTS
 from commands.checks.registry import Finding, Group, Site, fail, ok, warn
 from database.engine import Database
-from database.migrate import is_behind, newest_revision
+from database.revisions import is_behind, newest_revision
 
 MIGRATE = "fulfillment migrate"
 

@@ -27,7 +27,8 @@ from commands.checks.registry import Finding, State, open_site
 from commands.checks.webhook import webhook_endpoint
 from commands.doctor import examine
 from commands.partial_settings import PartialSettings
-from database.migrate import newest_revision, upgrade
+from database.migrate import upgrade
+from database.revisions import newest_revision
 from local.ports import LOCALHOST, free_port
 from settings import Settings
 from tests.commands.programs import environment, run_command

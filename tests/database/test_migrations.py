@@ -10,10 +10,11 @@ from sqlalchemy import create_engine, text
 from database.emails import ORIGINAL, read_emails
 from database.engine import Database, sqlalchemy_url
 from database.entitlements import read_active
-from database.migrate import alembic_config, newest_revision, upgrade
+from database.migrate import alembic_config, upgrade
 from database.order_view import read_order
 from database.parcels import read_parcels
 from database.reservations import release
+from database.revisions import newest_revision
 from database.shipments import claim_shipment
 from database.stock import read_stock
 from database.tables import metadata
