@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -41,16 +40,6 @@ def few_certificates(tmp_path_factory: pytest.TempPathFactory) -> None:
     one.write_text(bundle.partition(end)[0] + end)
     os.environ["SSL_CERT_FILE"] = str(one)
     stripe.ca_bundle_path = str(one)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_search_for_sniffio() -> None:
-    """httpcore imports it for each lock, four times per request, and does without.
-
-    What is not there is looked for in every folder anew, more than a millisecond per request.
-    """
-    if find_spec("sniffio") is None:
-        sys.modules["sniffio"] = None  # type: ignore[assignment]  # Python's own sign for "not there"
 
 
 @pytest.fixture(scope="session")
