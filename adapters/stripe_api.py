@@ -1,7 +1,7 @@
 """Stripe's SDK as every Stripe adapter uses it: one client, one version, one error rule."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import stripe
@@ -42,6 +42,27 @@ async def open_stripe(api_key: str, *, api_base: str) -> AsyncIterator[stripe.St
 def on_account(account: str | None) -> dict[str, Any]:
     """Request options that make a call on a connected account; None is our own."""
     return {"stripe_account": account} if account else {}
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Asks Stripe something, and reads what it says.
+
+    Args:
+        what: What it is about, for the error.
+
+    Raises:
+        PermanentError: Stripe refuses, or answers in a form that this version cannot read.
+        TransientError: Stripe cannot answer now.
+    """
+    try:
+        yield
+    except stripe.StripeError as error:
+        raise translated(error) from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise PermanentError(
+            f"{VENDOR}_unreadable", f"{what} has an unknown form: {type(error).__name__}"
+        ) from error
 
 
 def translated(error: stripe.StripeError) -> PermanentError | TransientError:

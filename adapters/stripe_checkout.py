@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import stripe
 
-from adapters.stripe_api import PAGE_SIZE, VENDOR, on_account, translated
+from adapters.stripe_api import PAGE_SIZE, VENDOR, on_account, reading
 from domain.checkout import (
     Address,
     CheckoutMode,
@@ -20,7 +20,7 @@ from domain.checkout import (
     QuantityOffer,
     SessionStatus,
 )
-from domain.errors import PermanentError, SessionUnknownError
+from domain.errors import SessionUnknownError
 from domain.money import Money
 
 _EXPANDED = [
@@ -52,37 +52,32 @@ class StripeCheckout:
         `GET /v1/checkout/sessions/:id/line_items`. An unpaid subscription takes another.
         """
         options: Any = on_account(account)
-        try:
-            # The answer as it came: an object for each of its parts costs three times as much
-            # of the worker's time as the request itself.
-            answer = await self._client.raw_request_async(
-                "get", f"/v1/checkout/sessions/{quote(session_id)}", expand=_EXPANDED, **options
-            )
-            data: dict[str, Any] = answer.data
-            # A setup session has none at all.
-            first_items = data.get("line_items") or {"data": [], "has_more": False}
-            items = first_items["data"]
-            if first_items["has_more"]:
-                page = await self._client.v1.checkout.sessions.line_items.list_async(
-                    session_id, {"limit": PAGE_SIZE, "expand": ["data.price.product"]}, options
+        with reading("the session"):
+            try:
+                # The answer as it came: an object for each of its parts costs three times as much
+                # of the worker's time as the request itself.
+                answer = await self._client.raw_request_async(
+                    "get", f"/v1/checkout/sessions/{quote(session_id)}", expand=_EXPANDED, **options
                 )
-                items = [item.to_dict() async for item in page.auto_paging_iter()]
-            intent = data.get("payment_intent")
-            if intent is None and data.get("payment_status") == PaymentStatus.UNPAID:
-                intent = await self._invoiced_intent(data.get("invoice"), options)
-        except stripe.StripeError as error:
-            if error.code == "resource_missing":
-                raise SessionUnknownError(
-                    f"{VENDOR} knows no such session: request {error.request_id}"
-                ) from error
-            raise translated(error) from error
-        try:
+                data: dict[str, Any] = answer.data
+                # A setup session has none at all.
+                first_items = data.get("line_items") or {"data": [], "has_more": False}
+                items = first_items["data"]
+                if first_items["has_more"]:
+                    page = await self._client.v1.checkout.sessions.line_items.list_async(
+                        session_id, {"limit": PAGE_SIZE, "expand": ["data.price.product"]}, options
+                    )
+                    items = [item.to_dict() async for item in page.auto_paging_iter()]
+                intent = data.get("payment_intent")
+                if intent is None and data.get("payment_status") == PaymentStatus.UNPAID:
+                    intent = await self._invoiced_intent(data.get("invoice"), options)
+            except stripe.StripeError as error:
+                if error.code == "resource_missing":
+                    raise SessionUnknownError(
+                        f"{VENDOR} knows no such session: request {error.request_id}"
+                    ) from error
+                raise
             return _session(data, items, intent, account)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            # Permanent: the answer has a form that this version of the code cannot read.
-            raise PermanentError(
-                f"{VENDOR}_unreadable", f"the session has an unknown form: {type(error).__name__}"
-            ) from error
 
     async def _invoiced_intent(
         self,

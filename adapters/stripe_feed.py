@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import stripe
 
-from adapters.stripe_api import PAGE_SIZE, on_account, translated
+from adapters.stripe_api import PAGE_SIZE, on_account, reading
 from adapters.stripe_reversals import status_of
 from domain.checkout import Payment
 from domain.money import Money
@@ -48,11 +48,9 @@ class StripeFeed:
         if after:
             params["starting_after"] = after
         options: Any = on_account(account)
-        try:
+        with reading("a list of sessions"):
             page = await self._stripe.checkout.sessions.list_async(params, options)
-        except stripe.StripeError as error:
-            raise translated(error) from error
-        return _page(page, _from_session)
+            return _page(page, _from_session)
 
     async def events(
         self,
@@ -77,11 +75,9 @@ class StripeFeed:
         if after:
             params["starting_after"] = after
         options: Any = on_account(account)
-        try:
+        with reading("a list of events"):
             page = await self._stripe.events.list_async(params, options)
-        except stripe.StripeError as error:
-            raise translated(error) from error
-        return _page(page, _from_event)
+            return _page(page, _from_event)
 
     async def reversals(
         self, kind: ReversalObject, account: str | None, since: datetime, after: str | None
@@ -100,23 +96,19 @@ class StripeFeed:
             ReversalObject.DISPUTE: self._stripe.disputes,
             ReversalObject.FRAUD_WARNING: self._stripe.radar.early_fraud_warnings,
         }
-        try:
+        with reading("a list of reversals"):
             page = await listing[kind].list_async(params, options)
-        except stripe.StripeError as error:
-            raise translated(error) from error
-        entries, unreadable = _read(page, partial(_seen, kind))
-        return ReversalPage(reversals=entries, unreadable=unreadable, last=_last(page))
+            entries, unreadable = _read(page, partial(_seen, kind))
+            return ReversalPage(reversals=entries, unreadable=unreadable, last=_last(page))
 
     async def accounts(self) -> list[str]:
         """See `activities.ports.SalesFeed`.
 
         Source: Stripe's API reference, "List all connected accounts".
         """
-        try:
+        with reading("a list of accounts"):
             page = await self._stripe.accounts.list_async({"limit": PAGE_SIZE})
             return [account.id async for account in page.auto_paging_iter()]
-        except stripe.StripeError as error:
-            raise translated(error) from error
 
 
 def _page(page: Any, read: Callable[[Mapping[str, Any]], SoldSession]) -> SoldPage:  # noqa: ANN401 - the SDK's lists are generic

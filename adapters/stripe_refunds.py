@@ -4,7 +4,7 @@ from typing import Any
 
 import stripe
 
-from adapters.stripe_api import on_account, translated
+from adapters.stripe_api import on_account, reading
 from domain.refunds import REQUEST_KEY, RefundRequest
 from domain.reversals import LINE_ITEMS_KEY, format_lines
 
@@ -34,7 +34,7 @@ class StripeRefunds:
         """
         options: Any = on_account(account)
         listing: Any = {"payment_intent": payment_intent_id, "limit": 100}
-        try:
+        with reading("a refund"):
             made = await self._stripe.refunds.list_async(listing, options)
             async for each in made.auto_paging_iter():
                 if (each.to_dict().get("metadata") or {}).get(REQUEST_KEY) == request.id:
@@ -45,9 +45,7 @@ class StripeRefunds:
                 # again.
                 options | {"idempotency_key": f"{request.id}:{request.refusals}"},
             )
-        except stripe.StripeError as error:
-            raise translated(error) from error
-        return created.id
+            return created.id
 
     async def payment_of(self, session_id: str, account: str | None) -> str | None:
         """See `activities.ports.Refunds`.
@@ -55,7 +53,7 @@ class StripeRefunds:
         Source: Stripe's API reference, "The Checkout Session object" and "Invoice Payment".
         """
         options: Any = on_account(account)
-        try:
+        with reading("a session"):
             session = await self._stripe.checkout.sessions.retrieve_async(
                 session_id, options=options
             )
@@ -65,11 +63,9 @@ class StripeRefunds:
             payments = await self._stripe.invoice_payments.list_async(
                 {"invoice": found["invoice"], "status": "paid", "limit": 1}, options
             )
-        except stripe.StripeError as error:
-            raise translated(error) from error
-        for payment in payments.data:
-            paid_by = payment.to_dict()["payment"].get("payment_intent")
-            return str(paid_by) if paid_by else None
+            for payment in payments.data:
+                paid_by = payment.to_dict()["payment"].get("payment_intent")
+                return str(paid_by) if paid_by else None
         return None
 
 

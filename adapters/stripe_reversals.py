@@ -1,14 +1,12 @@
 """Refunds, disputes and early fraud warnings through Stripe's SDK."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import stripe
 
-from adapters.stripe_api import PAGE_SIZE, VENDOR, on_account, translated
-from domain.errors import PermanentError
+from adapters.stripe_api import PAGE_SIZE, on_account, reading
 from domain.money import Money
 from domain.refunds import REQUEST_KEY
 from domain.reversals import (
@@ -39,22 +37,25 @@ class StripeReversals:
     ) -> str | None:
         """See `activities.ports.Reversals`."""
         options: Any = on_account(account)
-        reading: Mapping[ReversalObject, Any] = {
+        objects: Mapping[ReversalObject, Any] = {
             ReversalObject.REFUND: self._stripe.refunds,
             ReversalObject.DISPUTE: self._stripe.disputes,
             ReversalObject.CHARGE: self._stripe.charges,
             ReversalObject.FRAUD_WARNING: self._stripe.radar.early_fraud_warnings,
         }
-        try:
-            found = (await reading[kind].retrieve_async(object_id, options=options)).to_dict()
-            paid_by = found.get("payment_intent")
-            if paid_by is None and isinstance(found.get("charge"), str):
-                charge = await self._stripe.charges.retrieve_async(found["charge"], options=options)
-                paid_by = charge.to_dict().get("payment_intent")
-        except stripe.StripeError as error:
-            if error.code == "resource_missing":
-                return None
-            raise translated(error) from error
+        with reading("a reversal"):
+            try:
+                found = (await objects[kind].retrieve_async(object_id, options=options)).to_dict()
+                paid_by = found.get("payment_intent")
+                if paid_by is None and isinstance(found.get("charge"), str):
+                    charge = await self._stripe.charges.retrieve_async(
+                        found["charge"], options=options
+                    )
+                    paid_by = charge.to_dict().get("payment_intent")
+            except stripe.StripeError as error:
+                if error.code == "resource_missing":
+                    return None
+                raise
         return str(paid_by) if paid_by else None
 
     async def session_of(self, payment_intent_id: str, account: str | None) -> str | None:
@@ -65,7 +66,7 @@ class StripeReversals:
         Source: Stripe's API reference, "List all Checkout Sessions" and "Invoice Payment".
         """
         options: Any = on_account(account)
-        try:
+        with reading("a payment's session"):
             sessions = await self._stripe.checkout.sessions.list_async(
                 {"payment_intent": payment_intent_id, "limit": 1}, options
             )
@@ -83,8 +84,6 @@ class StripeReversals:
                 invoice = payment.to_dict().get("invoice")
                 if isinstance(invoice, dict):
                     return await self._session_of_invoice(invoice, options)
-        except stripe.StripeError as error:
-            raise translated(error) from error
         return None
 
     async def _session_of_invoice(
@@ -114,28 +113,15 @@ class StripeReversals:
         """
         options: Any = on_account(account)
         params: Any = {"payment_intent": payment_intent_id, "limit": PAGE_SIZE}
-        try:
+        with reading("a reversal"):
             refunds = await self._stripe.refunds.list_async(params, options)
             disputes = await self._stripe.disputes.list_async(params, options)
             warnings = await self._stripe.radar.early_fraud_warnings.list_async(params, options)
-            with _readable():
-                return (
-                    *[_refund(each.to_dict()) async for each in refunds.auto_paging_iter()],
-                    *[_dispute(each.to_dict()) async for each in disputes.auto_paging_iter()],
-                    *[_warning(each.to_dict()) async for each in warnings.auto_paging_iter()],
-                )
-        except stripe.StripeError as error:
-            raise translated(error) from error
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PermanentError(
-            f"{VENDOR}_unreadable", f"a reversal has an unknown form: {type(error).__name__}"
-        ) from error
+            return (
+                *[_refund(each.to_dict()) async for each in refunds.auto_paging_iter()],
+                *[_dispute(each.to_dict()) async for each in disputes.auto_paging_iter()],
+                *[_warning(each.to_dict()) async for each in warnings.auto_paging_iter()],
+            )
 
 
 def status_of(kind: ReversalObject, data: Mapping[str, Any]) -> str:

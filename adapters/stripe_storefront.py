@@ -7,7 +7,7 @@ from typing import Any
 
 import stripe
 
-from adapters.stripe_api import PAGE_SIZE, on_account, translated
+from adapters.stripe_api import PAGE_SIZE, on_account, reading, translated
 from domain.catalog import Catalog
 from domain.checkout import CheckoutMode, CheckoutSession, PaymentStatus, SessionStatus
 from domain.errors import PermanentError, TransientError
@@ -87,15 +87,16 @@ class StripeStorefront:
 
         async def one(price_id: str) -> SalePrice | None:
             async with slots:
-                try:
-                    price = await self._stripe.prices.retrieve_async(
-                        price_id, {"expand": ["product"]}
-                    )
-                except stripe.StripeError as error:
-                    if error.code == "resource_missing":
-                        return None
-                    raise translated(error) from error
-            return _sale_price(price.to_dict())
+                with reading("a price"):
+                    try:
+                        price = await self._stripe.prices.retrieve_async(
+                            price_id, {"expand": ["product"]}
+                        )
+                    except stripe.StripeError as error:
+                        if error.code == "resource_missing":
+                            return None
+                        raise
+                    return _sale_price(price.to_dict())
 
         found = await asyncio.gather(*map(one, set(price_ids)))
         return {price.id: price for price in found if price is not None}
@@ -127,7 +128,7 @@ class StripeStorefront:
         else:
             return {}
         found: dict[str, Replacement] = {}
-        try:
+        with reading("a list of sessions"):
             page = await self._sessions.list_async(parameters, on_account(session.account))  # type: ignore[arg-type]
             async for each in page.auto_paging_iter():
                 data = each.to_dict()
@@ -135,8 +136,6 @@ class StripeStorefront:
                 if replaced is not None:
                     # The newest comes first, and stays.
                     found.setdefault(replaced, _replacement(data))
-        except stripe.StripeError as error:
-            raise translated(error) from error
         return found
 
     async def replace(self, session: CheckoutSession, landing_url: str) -> str:
@@ -183,7 +182,7 @@ class StripeStorefront:
         self, session: CheckoutSession, landing_url: str
     ) -> dict[str, Any]:
         options: Any = on_account(session.account)
-        try:
+        with reading("the session"):
             old = await self._sessions.retrieve_async(
                 session.id,
                 {"expand": ["payment_intent", "shipping_options.shipping_rate"]},
@@ -195,25 +194,23 @@ class StripeStorefront:
                 options,
             )
             items = [item.to_dict() async for item in page.auto_paging_iter()]
-        except stripe.StripeError as error:
-            raise translated(error) from error
-        data = old.to_dict()
-        if not items:
-            raise CheckoutRefusedError("nothing_to_pay", "nothing is bought in this session")
-        customer = (
-            {"customer": session.customer_id}
-            if session.customer_id
-            else {"customer_email": session.customer_email}
-        )
-        return _sent(
-            {
-                **_again(data),
-                **customer,
-                "line_items": [self._item_again(item, data) for item in items],
-                "metadata": {**(data.get("metadata") or {}), REPLACES: session.id},
-                "success_url": landing_url,
-            }
-        )
+            data = old.to_dict()
+            if not items:
+                raise CheckoutRefusedError("nothing_to_pay", "nothing is bought in this session")
+            customer = (
+                {"customer": session.customer_id}
+                if session.customer_id
+                else {"customer_email": session.customer_email}
+            )
+            return _sent(
+                {
+                    **_again(data),
+                    **customer,
+                    "line_items": [self._item_again(item, data) for item in items],
+                    "metadata": {**(data.get("metadata") or {}), REPLACES: session.id},
+                    "success_url": landing_url,
+                }
+            )
 
     def _item_again(self, item: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any]:
         price = item["price"]
