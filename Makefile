@@ -52,8 +52,8 @@ $(STRIPE_CLI_INSTALLED):
 test: $(STAMP) ## run all tests
 	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-explore: $(STAMP) ## draw other interleavings, failures and reversals than `make test`, for long
-	$(RUN) -m pytest tests/e2e/test_any_interleaving.py tests/e2e/test_any_reversals.py --timeout 0 --hypothesis-profile=explore
+explore: $(STAMP) ## draw other interleavings, reversals, requests and objects than `make test`, for long
+	$(RUN) -m pytest tests/e2e/test_any_interleaving.py tests/e2e/test_any_reversals.py tests/fuzz --timeout 0 --hypothesis-profile=explore
 
 lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(RUN) -m ruff check .

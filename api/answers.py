@@ -19,6 +19,7 @@ from structlog.contextvars import bind_contextvars
 from api.address_form import country_names, read_address
 from api.bodies import read_body
 from api.pages import HEADERS, locale_for, page
+from api.responses import Responses
 from api.services import Services, ServicesOf
 from database.backorders import is_queued
 from database.order_view import read_order
@@ -41,6 +42,7 @@ from domain.orders import Order, OrderLine, Question, StockAnswer
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Landing page"])
+_NOT_ASKED: Responses = {404: {"description": "There is no such question"}}
 
 MAX_FIELDS = 20
 _NO_COUNTRY = frozenset({"ZZ"})
@@ -65,14 +67,23 @@ class _Asked:
     is_queued: bool
 
 
-@router.get("/answer", response_class=HTMLResponse)
+@router.get("/answer", response_class=HTMLResponse, responses=_NOT_ASKED)
 async def show_question(request: Request, services: ServicesOf, token: str = "") -> Response:
     """Asks the customer, or tells what was answered."""
     asked = await _read(request, services, token)
     return _question_page(request, services, asked) if isinstance(asked, _Asked) else asked
 
 
-@router.post("/answer", response_class=HTMLResponse)
+@router.post(
+    "/answer",
+    response_class=HTMLResponse,
+    responses={
+        **_NOT_ASKED,
+        303: {"description": "Recorded: the question's page says so"},
+        400: {"description": "The form cannot be read"},
+        422: {"description": "The form again, and what is wrong in it"},
+    },
+)
 async def take_answer(request: Request, services: ServicesOf) -> Response:
     """Records the customer's answer; the first one counts."""
     try:

@@ -60,13 +60,14 @@ from api.events import handled_events
 from api.headers import DefaultHeaders
 from api.metrics import BusinessFigures
 from api.request_log import RequestLog, name_session, route_of
+from api.responses import UNAVAILABLE
 from api.services import Services
 from api.visits import PATH, TooManyVisitsError, VisitLimit
 from connection import connect_by
 from database.engine import Database
 from domain.catalog import Catalog, CatalogError
 from domain.entitlement_tokens import EntitlementTokens
-from domain.errors import TransientError
+from domain.errors import DataRefusedError, TransientError
 from domain.events import StripeEvent
 from domain.links import Links
 from logs import log_to_stderr
@@ -178,7 +179,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         callbacks,
         health,
     ):
-        app.include_router(part.router)
+        app.include_router(part.router, responses=UNAVAILABLE)
     if configured.carrier_webhook_secrets:
         app.include_router(carrier.router)
     if configured.mail_webhook_secrets:
@@ -215,6 +216,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     tracing.watch(app)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(TransientError, _unavailable)
+    app.add_exception_handler(DataRefusedError, _unstorable)
     app.add_exception_handler(TooManyVisitsError, _too_many)
     return app
 
@@ -254,6 +256,10 @@ async def _too_many(request: Request, _error: Exception) -> Response:
         response = pages.page(request, "too_many", status=429)
         response.headers.update(retry)
     return response
+
+
+async def _unstorable(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": str(error)}, status_code=422)
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:

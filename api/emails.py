@@ -11,7 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from activities.desk import EMAIL_UNKNOWN, NO_RECIPIENT, ORDER_UNKNOWN
 from api.bodies import read_body
+from api.order_paths import SessionId, no_order
 from api.orders import require_operator
+from api.responses import NO_ORDER, UNAUTHORIZED, UNREADABLE
 from api.services import ServicesOf
 from database.emails import (
     LoggedEmail,
@@ -21,7 +23,6 @@ from database.emails import (
 from database.orders import read_states
 from domain.errors import InvalidWebhookError, PermanentError
 from domain.formats import StorableText
-from domain.ids import is_checkout_session_id
 from domain.mail import MailFate, check_address
 
 logger = logging.getLogger(__name__)
@@ -62,13 +63,16 @@ class _Problem(BaseModel):
     data: _Told
 
 
-@router.get("/orders/{session_id}/emails", dependencies=[Depends(require_operator)])
-async def list_emails(session_id: str, services: ServicesOf) -> tuple[LoggedEmail, ...]:
+@router.get(
+    "/orders/{session_id}/emails",
+    dependencies=[Depends(require_operator)],
+    responses={**UNAUTHORIZED, **NO_ORDER},
+)
+async def list_emails(session_id: SessionId, services: ServicesOf) -> tuple[LoggedEmail, ...]:
     """All mails of an order, the oldest first: when each was sent, and what became of it."""
-    _check(session_id)
     async with services.database.transaction() as connection:
         if not await read_states(connection, [session_id]):
-            raise _no_order()
+            raise no_order()
         return await read_emails(connection, session_id)
 
 
@@ -77,19 +81,20 @@ async def list_emails(session_id: str, services: ServicesOf) -> tuple[LoggedEmai
     status_code=202,
     dependencies=[Depends(require_operator)],
     responses={
+        **UNAUTHORIZED,
+        **UNREADABLE,
         404: {"description": "There is no such order, or it has no mail of that name"},
         422: {"description": "No good address"},
         503: {"description": "Not accepted now: ask again, it is not sent twice"},
     },
 )
 async def resend_email(
-    session_id: str,
+    session_id: SessionId,
     name: Annotated[str, Path(pattern=r"^[a-z_]+$")],
     services: ServicesOf,
     request: ResendRequest | None = None,
 ) -> LoggedEmail:
     """Sends the newest mail of that name again, as the order stands now."""
-    _check(session_id)
     asked = request or ResendRequest()
     try:
         return await services.desk.resend(
@@ -125,12 +130,3 @@ async def receive_mail_event(request: Request, services: ServicesOf) -> None:
     async with services.database.transaction() as connection:
         known = await mark_problem(connection, message_id, fate, reason or fate)
     logger.info("a mail has %s%s", fate, "" if known else ", which is not ours")
-
-
-def _check(session_id: str) -> None:
-    if not is_checkout_session_id(session_id):
-        raise HTTPException(404, "not a Checkout Session ID")
-
-
-def _no_order() -> HTTPException:
-    return HTTPException(404, "no order for this Checkout Session")

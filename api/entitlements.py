@@ -13,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
 from api.orders import require_operator
+from api.responses import UNAUTHORIZED, UNREADABLE
 from api.services import ServicesOf
 from database.access_log import log_checks
 from database.entitlements import read_active
@@ -79,6 +80,8 @@ def _customer(
     dependencies=[Depends(_require_app)],
     response_model=EntitlementsAnswer,
     responses={
+        401: {"description": "The APP_TOKEN is missing, or another one"},
+        422: {"description": "It names no customer, or more than one"},
         304: {"description": "As the answer with that ETag said; its token is good still"},
         404: {"description": "No APP_TOKEN is set"},
     },
@@ -119,7 +122,15 @@ async def get_keys(services: ServicesOf, response: Response) -> dict[str, list[d
     return services.entitlement_tokens.jwks
 
 
-@router.post("/entitlements/{entitlement_id}/revoke", dependencies=[Depends(require_operator)])
+@router.post(
+    "/entitlements/{entitlement_id}/revoke",
+    dependencies=[Depends(require_operator)],
+    responses={
+        **UNAUTHORIZED,
+        **UNREADABLE,
+        404: {"description": "There is no such entitlement"},
+    },
+)
 async def revoke_entitlement(
     entitlement_id: str, request: RevokeRequest, services: ServicesOf
 ) -> Entitlement:

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse
 
+from api.order_paths import SessionId, no_order
 from api.orders import require_operator
 from api.pages import HEADERS, render
+from api.responses import NO_ORDER, UNAUTHORIZED
 from api.services import Services, ServicesOf
 from database.evidence import read_evidence
 from database.orders import read_states
@@ -22,26 +24,30 @@ _HEADERS = {
         "style-src 'self'", "style-src 'unsafe-inline'"
     ),
 }
-router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
+router = APIRouter(
+    tags=["Reversals"],
+    dependencies=[Depends(require_operator)],
+    responses={**UNAUTHORIZED, **NO_ORDER},
+)
 
 
 @router.get("/orders/{session_id}/timeline")
-async def get_timeline(session_id: str, services: ServicesOf) -> tuple[TimelineEntry, ...]:
+async def get_timeline(session_id: SessionId, services: ServicesOf) -> tuple[TimelineEntry, ...]:
     """Everything that happened to an order, the oldest first."""
     async with services.database.transaction() as connection:
         if not await read_states(connection, [session_id]):
-            raise _no_order()
+            raise no_order()
         return await read_timeline(connection, session_id)
 
 
 @router.get("/orders/{session_id}/evidence")
-async def get_evidence(session_id: str, services: ServicesOf) -> EvidencePack:
+async def get_evidence(session_id: SessionId, services: ServicesOf) -> EvidencePack:
     """What proves the delivery of an order; `stripe` is what Stripe takes as evidence."""
     return await _read(session_id, services)
 
 
 @router.get("/orders/{session_id}/evidence.html", response_class=HTMLResponse)
-async def get_evidence_page(session_id: str, services: ServicesOf) -> HTMLResponse:
+async def get_evidence_page(session_id: SessionId, services: ServicesOf) -> HTMLResponse:
     """The same as a page to be printed, or saved as a PDF."""
     pack = await _read(session_id, services)
     values = {"pack": pack, "time": _time, "money": _money, **_tables(pack)}
@@ -96,9 +102,5 @@ async def _read(session_id: str, services: Services) -> EvidencePack:
     async with services.database.transaction() as connection:
         pack = await read_evidence(connection, session_id)
     if pack is None:
-        raise _no_order()
+        raise no_order()
     return pack
-
-
-def _no_order() -> HTTPException:
-    return HTTPException(404, "no order for this Checkout Session")

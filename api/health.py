@@ -1,7 +1,7 @@
 """`/healthz`, `/readyz` and `/metrics`, for what runs and watches the API."""
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.services import ServicesOf
@@ -35,7 +35,7 @@ async def readyz(request: Request, services: ServicesOf) -> JSONResponse:
     return JSONResponse({"status": "unready" if problems else "ok", **problems}, status)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(services: ServicesOf) -> Response:
     """This process, and how the business stands, in Prometheus' text format."""
     await services.figures.refresh()

@@ -49,7 +49,14 @@ POLL_S = 0.1
 _WAITING = WAITING_STATES | {FulfillmentState.AWAITING_OPERATOR}
 
 
-@router.get(PATH, response_class=HTMLResponse)
+@router.get(
+    PATH,
+    response_class=HTMLResponse,
+    responses={
+        404: {"description": "There is no such order"},
+        429: {"description": "This address asks too often"},
+    },
+)
 async def after_checkout(
     request: Request,
     services: ServicesOf,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Response
 from pydantic import BaseModel, Field
 
 from api.orders import require_operator
+from api.responses import UNAUTHORIZED, UNREADABLE
 from api.services import ServicesOf, count_visit
 from database import licenses
 from database.audit import record_act
@@ -20,6 +21,7 @@ router = APIRouter(tags=["License keys"])
 _Key = Annotated[str, Field(min_length=1, max_length=MAX_KEY_LENGTH)]
 _Instance = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 _ANSWERS: dict[int | str, dict[str, object]] = {
+    **UNREADABLE,
     404: {"description": "No such key"},
     429: {"description": "One address asks too often"},
 }
@@ -89,7 +91,11 @@ async def deactivate(request: InstanceRequest, services: ServicesOf) -> License:
         )
 
 
-@router.post("/licenses/disable", dependencies=[Depends(require_operator)], responses=_ANSWERS)
+@router.post(
+    "/licenses/disable",
+    dependencies=[Depends(require_operator)],
+    responses={**_ANSWERS, **UNAUTHORIZED},
+)
 async def disable(request: DisableRequest, services: ServicesOf) -> License:
     """Makes a key good for nothing, for operators; once disabled it stays so."""
     key = normal_form(request.key)

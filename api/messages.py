@@ -5,11 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query
 
 from api.orders import require_operator
+from api.responses import NO_MESSAGE, UNAUTHORIZED
 from api.services import ServicesOf
 from database.messages import read_attempts, read_message, read_messages
 from domain.messages import DeliveryAttempt, Message, MessageState, is_message_id
 
-router = APIRouter(prefix="/messages", tags=["Messages"], dependencies=[Depends(require_operator)])
+router = APIRouter(
+    prefix="/messages",
+    tags=["Messages"],
+    dependencies=[Depends(require_operator)],
+    responses=UNAUTHORIZED,
+)
 MOST_LISTED = 100
 
 
@@ -30,7 +36,7 @@ async def list_messages(
         return await read_messages(connection, state, before, MOST_LISTED)
 
 
-@router.get("/{message_id}")
+@router.get("/{message_id}", responses=NO_MESSAGE)
 async def get_message(message_id: str, services: ServicesOf) -> MessageLog:
     """One message with its tries."""
     message = await _read(message_id, services)
@@ -43,6 +49,7 @@ async def get_message(message_id: str, services: ServicesOf) -> MessageLog:
     "/{message_id}/redeliver",
     status_code=202,
     responses={
+        **NO_MESSAGE,
         410: {"description": "What it said was erased with its customer's data"},
         503: {"description": "Not accepted now: ask again"},
     },

@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.order_paths import SessionId, no_order
+from api.responses import NO_ORDER, UNAUTHORIZED
 from api.services import ServicesOf
 from database.order_view import read_order
-from domain.ids import is_checkout_session_id
 from domain.orders import Order
 
 router = APIRouter(tags=["Orders"])
@@ -25,13 +26,15 @@ def require_operator(
         raise HTTPException(401, "operator token needed", {"WWW-Authenticate": "Bearer"})
 
 
-@router.get("/orders/{session_id}", dependencies=[Depends(require_operator)])
-async def get_order(session_id: str, services: ServicesOf) -> Order:
+@router.get(
+    "/orders/{session_id}",
+    dependencies=[Depends(require_operator)],
+    responses={**UNAUTHORIZED, **NO_ORDER},
+)
+async def get_order(session_id: SessionId, services: ServicesOf) -> Order:
     """The order of a Checkout Session."""
-    if not is_checkout_session_id(session_id):
-        raise HTTPException(404, "not a Checkout Session ID")
     async with services.database.transaction() as connection:
         order = await read_order(connection, session_id)
     if order is None:
-        raise HTTPException(404, "no order for this Checkout Session")
+        raise no_order()
     return order

@@ -7,17 +7,22 @@ from fastapi import APIRouter, Depends, Header, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from activities.desk import NOTHING_LEFT, NOTHING_PAID, ORDER_UNKNOWN
+from api.order_paths import SessionId, no_order
 from api.orders import require_operator
+from api.responses import NO_ORDER, UNAUTHORIZED, UNREADABLE
 from api.services import ServicesOf
 from database.orders import read_states
 from database.refunds import read_requests
 from domain.errors import PermanentError
 from domain.formats import StorableText
-from domain.ids import is_checkout_session_id
 from domain.refunds import REQUEST_PREFIX, RefundReason, RefundRequest
 
 _STATUS = {ORDER_UNKNOWN: 404, NOTHING_PAID: 409, NOTHING_LEFT: 422}
-router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
+router = APIRouter(
+    tags=["Reversals"],
+    dependencies=[Depends(require_operator)],
+    responses={**UNAUTHORIZED, **NO_ORDER},
+)
 
 
 class RefundOrder(BaseModel):
@@ -49,11 +54,11 @@ IdempotencyKey = Annotated[
 
 
 @router.get("/orders/{session_id}/refunds")
-async def list_refunds(session_id: str, services: ServicesOf) -> tuple[RefundRequest, ...]:
+async def list_refunds(session_id: SessionId, services: ServicesOf) -> tuple[RefundRequest, ...]:
     """The refunds that were asked for here, the oldest first; see also its reversals."""
     async with services.database.transaction() as connection:
         if not await read_states(connection, [session_id]):
-            raise _no_order()
+            raise no_order()
         return await read_requests(connection, session_id)
 
 
@@ -61,21 +66,19 @@ async def list_refunds(session_id: str, services: ServicesOf) -> tuple[RefundReq
     "/orders/{session_id}/refunds",
     status_code=202,
     responses={
-        404: {"description": "There is no such order"},
+        **UNREADABLE,
         409: {"description": "It was not paid, or the Idempotency-Key belongs to another refund"},
         422: {"description": "So much is not there to be refunded"},
         503: {"description": "Not recorded: try again with the same Idempotency-Key"},
     },
 )
 async def refund_order(
-    session_id: str,
+    session_id: SessionId,
     asked: RefundOrder,
     services: ServicesOf,
     idempotency_key: IdempotencyKey = None,
 ) -> RefundRequest:
     """Refunds an order, or a part of it."""
-    if not is_checkout_session_id(session_id):
-        raise _no_order()
     request_id = _request_id(session_id, idempotency_key)
     try:
         made = await services.desk.refund(session_id, request_id=request_id, **dict(asked))
@@ -98,7 +101,3 @@ def _check_same(made: RefundRequest, asked: RefundOrder) -> None:
         asked.amount_minor is not None and asked.amount_minor != amount_minor
     ):
         raise HTTPException(409, "this Idempotency-Key belongs to another refund")
-
-
-def _no_order() -> HTTPException:
-    return HTTPException(404, "no order for this Checkout Session")

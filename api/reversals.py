@@ -5,7 +5,9 @@ from typing import Self
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from api.order_paths import SessionId, no_order
 from api.orders import require_operator
+from api.responses import NO_ORDER, UNAUTHORIZED, UNREADABLE
 from api.services import ServicesOf
 from database.audit import record_act
 from database.orders import lock_order, read_states
@@ -13,14 +15,17 @@ from database.returns import end_return, read_returns_of
 from database.reversals import PaidOrder, aim, decide, read_paid, read_reversals
 from database.stock import put_back
 from domain.formats import StorableText
-from domain.ids import is_checkout_session_id
 from domain.mail import About
 from domain.returns import Return, ReturnState
 from domain.reversal_mails import ReversalMail
 from domain.reversals import Decision, Reversal, format_lines, object_of
 from workflows.contract import CheckoutEvent
 
-router = APIRouter(tags=["Reversals"], dependencies=[Depends(require_operator)])
+router = APIRouter(
+    tags=["Reversals"],
+    dependencies=[Depends(require_operator)],
+    responses={**UNAUTHORIZED, **NO_ORDER},
+)
 
 
 class DecisionRequest(BaseModel):
@@ -43,20 +48,20 @@ class DecisionRequest(BaseModel):
 
 
 @router.get("/orders/{session_id}/reversals")
-async def list_reversals(session_id: str, services: ServicesOf) -> tuple[Reversal, ...]:
+async def list_reversals(session_id: SessionId, services: ServicesOf) -> tuple[Reversal, ...]:
     """All refunds, disputes and early fraud warnings of an order, the oldest first."""
     async with services.database.transaction() as connection:
         if not await read_states(connection, [session_id]):
-            raise _no_order()
+            raise no_order()
         return await read_reversals(connection, session_id)
 
 
 @router.get("/orders/{session_id}/returns")
-async def list_returns(session_id: str, services: ServicesOf) -> tuple[Return, ...]:
+async def list_returns(session_id: SessionId, services: ServicesOf) -> tuple[Return, ...]:
     """What the customer is asked to send back, the oldest first."""
     async with services.database.transaction() as connection:
         if not await read_states(connection, [session_id]):
-            raise _no_order()
+            raise no_order()
         return await read_returns_of(connection, session_id)
 
 
@@ -75,17 +80,18 @@ class ReceivedRequest(BaseModel):
 @router.post(
     "/orders/{session_id}/returns/{return_id}/received",
     responses={
+        **UNREADABLE,
         404: {"description": "This order has no such return"},
         409: {"description": "It is not asked for any more"},
     },
 )
 async def receive_return(
-    session_id: str, return_id: str, received: ReceivedRequest, services: ServicesOf
+    session_id: SessionId, return_id: str, received: ReceivedRequest, services: ServicesOf
 ) -> Return:
     """Notes that goods are back, and puts them into stock; a second time changes nothing."""
     async with services.database.transaction() as connection:
         if await lock_order(connection, session_id) is None:
-            raise _no_order()
+            raise no_order()
         ended = await end_return(connection, return_id, ReturnState.RECEIVED)
         if ended is None or ended[0].session_id != session_id:
             raise HTTPException(404, "this order has no such return")
@@ -117,20 +123,19 @@ async def receive_return(
 @router.post(
     "/orders/{session_id}/reversals/{reversal_id}/decision",
     responses={
+        **UNREADABLE,
         404: {"description": "There is no such order, or no such reversal of it"},
         422: {"description": "It names no pieces, or some that were not bought"},
         503: {"description": "Recorded, but Temporal did not hear of it: send it again"},
     },
 )
 async def decide_reversal(
-    session_id: str, reversal_id: str, asked: DecisionRequest, services: ServicesOf
+    session_id: SessionId, reversal_id: str, asked: DecisionRequest, services: ServicesOf
 ) -> Reversal:
     """Says which pieces a reversal takes back, or that it takes back none; the last word counts."""
-    if not is_checkout_session_id(session_id):
-        raise _no_order()
     async with services.database.transaction() as connection:
         if await lock_order(connection, session_id) is None:
-            raise _no_order()
+            raise no_order()
         known = {each.id: each for each in await read_reversals(connection, session_id)}
         found = known.get(reversal_id)
         if found is None:
@@ -165,7 +170,3 @@ def _check_lines(decision: Decision, lines: dict[str, int] | None, paid: PaidOrd
     for line_id, pieces in lines.items():
         if pieces > bought.get(line_id, 0):
             raise HTTPException(422, f"of line item {line_id} {bought.get(line_id, 0)} were bought")
-
-
-def _no_order() -> HTTPException:
-    return HTTPException(404, "no order for this Checkout Session")

@@ -10,11 +10,11 @@ from typing import Any, Self
 
 import psycopg
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from domain.errors import PermanentError, TransientError
+from domain.errors import DataRefusedError, PermanentError, TransientError
 
 POOL_SIZE = 10
 """Connections per process: a worker's activities share them, each for milliseconds."""
@@ -24,8 +24,8 @@ _WITHOUT_LIMITS = text(
     "SELECT set_config('statement_timeout', '0', true), "
     "set_config('idle_in_transaction_session_timeout', '0', true)"
 )
-# SQLSTATE classes that say the statement or its data is wrong: the same try fails again.
-_PERMANENT_CLASSES = frozenset({"22", "23", "42"})
+# SQLSTATE classes that say the statement is wrong: the same try fails again.
+_PERMANENT_CLASSES = frozenset({"23", "42"})
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,9 @@ def _translated(error: SQLAlchemyError) -> PermanentError | TransientError:
     if isinstance(error, DBAPIError):
         sqlstate = getattr(error.orig, "sqlstate", None) or ""
         # Only the SQLSTATE goes on: the driver's text may quote personal data.
+        if isinstance(error, DataError):
+            # Also of what never left: a text with a NUL in it has no SQLSTATE.
+            return DataRefusedError(f"the database takes no such value: SQLSTATE {sqlstate}")
         if sqlstate[:2] in _PERMANENT_CLASSES:
             return PermanentError("database_refused", f"the database refused: SQLSTATE {sqlstate}")
         detail = f"failed: SQLSTATE {sqlstate}" if sqlstate else "cannot be reached"

@@ -38,6 +38,13 @@ class PermanentError(FulfillmentError):
     """Trying again changes nothing; the order becomes action required."""
 
 
+class DataRefusedError(PermanentError):
+    """The database takes no such value: whoever has sent it is to send another."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("database_refused", message)
+
+
 class SessionUnknownError(PermanentError):
     """Stripe knows no such Checkout Session."""
 

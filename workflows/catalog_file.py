@@ -15,9 +15,11 @@ def read_catalog(path: Path | None) -> Catalog:
     if path is None:
         return Catalog()
     try:
-        catalog = parse_catalog(path.read_text())
+        catalog = parse_catalog(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogError("catalog_missing", f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CatalogError("catalog_invalid", f"{path}: is not UTF-8: {error.reason}") from error
     for entry, plans in catalog.all_plans().items():
         for plan in plans:
             kind = KINDS.get(plan.kind)

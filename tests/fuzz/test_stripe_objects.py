@@ -1,0 +1,135 @@
+"""Stripe's objects with parts missing, null, of other types or new: read, or refused by a name.
+
+The answers are the emulator's, bent on their way. What comes of them is an object of ours or a
+`FulfillmentError`, which Temporal retries or an operator sees, and never another exception.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters.stripe_api import open_stripe
+from adapters.stripe_checkout import StripeCheckout
+from adapters.stripe_feed import StripeFeed
+from adapters.stripe_refunds import StripeRefunds
+from adapters.stripe_reversals import StripeReversals
+from adapters.stripe_storefront import StripeStorefront
+from domain.catalog import Catalog
+from domain.errors import FulfillmentError
+from domain.reversals import ReversalObject
+from local.ports import free_port
+from tests.fuzz.drawn import Bend, bend, bends, drawn
+from tests.harness.serving import serving
+from tests.harness.shop import ACCESS, shipment
+from tests.harness.world import API_KEY, World
+
+
+@dataclass
+class Bender:
+    """Stands before the emulator, and bends its answers."""
+
+    stripe: httpx.AsyncClient
+    bends: list[Bend] = field(default_factory=list)
+
+    async def answer(self, request: Request) -> Response:
+        """Asks the emulator the same, and bends what it says."""
+        found = await self.stripe.request(
+            request.method,
+            f"{request.url.path}?{request.url.query}",
+            content=await request.body(),
+            headers={
+                name: value
+                for name, value in request.headers.items()
+                if name in {"authorization", "content-type", "stripe-version"}
+            },
+        )
+        data = found.json()
+        if found.is_success:
+            bend(data, self.bends)
+        return Response(json.dumps(data), found.status_code, media_type="application/json")
+
+
+@dataclass(frozen=True)
+class Sold:
+    """What is read."""
+
+    session_id: str
+    intent_id: str
+    refund_id: str
+    price_id: str
+
+
+@pytest.fixture
+async def sold(world: World) -> Sold:
+    price_id = await world.shop.price(ACCESS)
+    session_id = await world.shop.checkout(price_id, await world.shop.price(shipment("ANY")))
+    await world.shop.pay(session_id)
+    session = await world.shop.stripe.v1.checkout.sessions.retrieve_async(session_id)
+    intent_id = str(session.payment_intent)
+    refund = await world.shop.stripe.v1.refunds.create_async({"payment_intent": intent_id})
+    return Sold(session_id, intent_id, refund.id, price_id)
+
+
+@pytest.fixture
+async def bender(world: World) -> AsyncIterator[tuple[Bender, str]]:
+    port = free_port()
+    async with httpx.AsyncClient(base_url=world.settings.stripe_api_base) as stripe:
+        bender = Bender(stripe)
+        methods = ["GET", "POST"]
+        app = Starlette(routes=[Route("/{path:path}", bender.answer, methods=methods)])
+        async with serving({port: app}):
+            yield bender, f"http://127.0.0.1:{port}"
+
+
+def _reads(client: Any, sold: Sold) -> list[Callable[[], Awaitable[object]]]:
+    since = datetime.now(UTC) - timedelta(days=1)
+    reversals, feed = StripeReversals(client), StripeFeed(client)
+    return [
+        lambda: StripeCheckout(client).retrieve(sold.session_id),
+        lambda: StripeRefunds(client).payment_of(sold.session_id, None),
+        lambda: StripeStorefront(client, Catalog()).prices([sold.price_id]),
+        lambda: reversals.payment_of(ReversalObject.REFUND, sold.refund_id, None),
+        lambda: reversals.session_of(sold.intent_id, None),
+        lambda: reversals.of_payment(sold.intent_id, None),
+        lambda: feed.completed(None, since, None),
+        lambda: feed.events(None, since, None, undelivered_only=False),
+        lambda: feed.reversals(ReversalObject.REFUND, None, since, None),
+    ]
+
+
+async def test_bent_answers_are_read_or_refused(sold: Sold, bender: tuple[Bender, str]) -> None:
+    bending, url = bender
+    loop = asyncio.get_running_loop()
+    async with open_stripe(API_KEY, api_base=url) as client:
+        reads = _reads(client, sold)
+        for read in reads:
+            await read()
+
+        @drawn(40, 3_000)
+        @given(changes=bends)
+        def ask(changes: list[Bend]) -> None:
+            bending.bends = changes
+            for read in reads:
+                asked = asyncio.run_coroutine_threadsafe(_outcome(read), loop)
+                asked.result()
+
+        await asyncio.to_thread(ask)
+
+
+async def _outcome(read: Callable[[], Awaitable[object]]) -> None:
+    try:
+        async with asyncio.timeout(20):
+            await read()
+    except FulfillmentError:
+        pass
