@@ -10,7 +10,7 @@ import pytest
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 
-from tests.replay.test_replay import HISTORIES, ROOT, VERSION
+from tests.replay.sequences import HISTORIES, ROOT, VERSION
 
 COUNTED = {
     "workflow_execution_started_event_attributes",
