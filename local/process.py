@@ -70,6 +70,11 @@ class Process:
             raise ValueError(f"{self.part.name} is not running")
         return self._popen.pid
 
+    @property
+    def is_started(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._popen is not None
+
     def start(self) -> None:
         """Starts the process without waiting for it to answer.
 

@@ -44,7 +44,7 @@ class Stack:
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="stack-")
         folder = Path(self._temporary.name)
-        blueprint = draw(_free_settings(folder, payload_keys), only_orders=only_orders)
+        blueprint = draw(free_settings(folder, payload_keys), only_orders=only_orders)
         self.environment = blueprint.environment
         self.urls = blueprint.urls
         stages = [
@@ -100,8 +100,13 @@ class Stack:
         self._temporary.cleanup()
 
 
-def _free_settings(folder: Path, payload_keys: str) -> LocalSettings:
-    """Free ports, and nothing taken over from the environment or `.env`."""
+def free_settings(folder: Path, payload_keys: str) -> LocalSettings:
+    """What a temporary stack runs with: nothing taken over from the environment or `.env`.
+
+    Args:
+        folder: Where its parts keep their data.
+        payload_keys: What encrypts what Temporal keeps; empty: nothing does.
+    """
     return LocalSettings(
         temporal_payload_keys=payload_keys,
         data_dir=folder,

@@ -21,6 +21,9 @@ MAIL_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 )
 
+NO_ROOM = "452 Requested action not taken: insufficient system storage"
+"""Source: RFC 5321, "Reply Codes in Numeric Order"."""
+
 router = APIRouter()
 
 
@@ -38,7 +41,10 @@ class Receiver:
             return f"{status} told to fail"
         # The sender is empty in bounces.
         content, sender = envelope.original_content or b"", envelope.mail_from or ""
-        self._inbox.add(content, sender, envelope.rcpt_tos)
+        try:
+            self._inbox.add(content, sender, envelope.rcpt_tos)
+        except OSError:
+            return NO_ROOM
         return "250 kept in the local inbox"
 
 

@@ -1,0 +1,155 @@
+"""Runs it: `python -m chaos.run [--seed N] [--minutes N]`, or `make chaos`."""
+
+import argparse
+import asyncio
+import random
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+
+import httpx
+from rich.console import Console
+from temporalio.service import RPCError
+
+from chaos.auditor import Auditor
+from chaos.customers import Customers
+from chaos.faults import Place
+from chaos.merchant import open_merchant
+from chaos.outside import Reader
+from chaos.plan import FULL, Pace, draw
+from chaos.report import Run, print_run
+from chaos.settling import Reconciliation, settle
+from chaos.site import open_site
+from chaos.storm import storm
+from chaos.wares import STOCK, wares
+from database.engine import Database
+from database.stock import set_on_hand
+from ending import run_to_end
+from local.process import PartFailedError
+from settings import Settings
+from tests.harness.shop import Shop
+from workflows.client import connect
+
+DEFAULT_MINUTES = 5.0
+SETTLING_S = 15 * 60.0
+"""As long as the service takes at most to do again what a process has lost that died with it."""
+SWEEP_EVERY_S = 60.0
+"""Elsewhere each quarter of an hour: options.SWEEP_EVERY."""
+
+
+async def chaos(
+    seed: int,
+    minutes: float,
+    pace: Pace,
+    say: Callable[[str], None],
+    settling_s: float = SETTLING_S,
+) -> Run:
+    """Starts everything, breaks it, lets it settle, and audits.
+
+    Args:
+        seed: Faults and purchases are drawn from it.
+        minutes: For how long.
+        pace: How thick they come.
+        say: Hears of each step.
+        settling_s: How long the service may take to come to rest.
+
+    Raises:
+        PartFailedError: A part could not start at all.
+    """
+    plan = draw(seed, minutes * 60, pace)
+    async with AsyncExitStack() as exits:
+        say("Starting everything")
+        site = await exits.enter_async_context(open_site())
+        settings = Settings.model_validate(
+            {name.lower(): value for name, value in site.environment.items()}
+        )
+        client = await connect(settings.temporal_address, settings.temporal_namespace)
+        merchant = await exits.enter_async_context(
+            open_merchant(settings.app_webhook_secrets[0].get_secret_value())
+        )
+        http = await exits.enter_async_context(httpx.AsyncClient(timeout=30, trust_env=False))
+        success_url = f"{site.public_url}/after-checkout?session_id={{CHECKOUT_SESSION_ID}}"
+        api_key = settings.stripe_api_key.get_secret_value()
+        shop = Shop(settings.stripe_api_base, api_key, success_url)
+        exits.push_async_callback(shop.close)
+        sold = wares(merchant.url)
+        dice = random.Random(seed)  # noqa: S311 - to be repeated
+        customers = Customers(shop, site.public_url, sold, dice)
+        place = Place(site, merchant, customers, client, http)
+        reader = Reader(site, shop, merchant, http)
+        sweeps = Reconciliation(client, settings.temporal_task_queue)
+
+        await _fill_stock(settings)
+        await customers.open_shop()
+        await sweeps.wait_for_first()
+        stock_before = await reader.stock()
+        say(f"Customers come, and {len(plan)} faults are drawn from seed {seed}")
+        closed = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            sweeping = group.create_task(_keep_sweeping(sweeps))
+            group.create_task(customers.buy_until(closed, pace.purchase_every_s))
+            happened = await storm(place, plan, say)
+            closed.set()
+            sweeping.cancel()
+        say("The faults are over, and the last customer has gone; now it settles")
+        begun = time.monotonic()
+        settled = await settle(place, sweeps, settling_s)
+        took_s = time.monotonic() - begun
+        say("The auditor reads")
+        outside = await reader.read(stock_before)
+        return Run(
+            seed=seed,
+            minutes=minutes,
+            happened=happened,
+            ended=site.ended,
+            outside=outside,
+            paid_at=customers.paid_at,
+            settled=settled,
+            settling_s=took_s,
+            forgotten=len(place.forgotten),
+            verdict=Auditor(sold, outside, happened).audit(),
+        )
+
+
+async def _fill_stock(settings: Settings) -> None:
+    async with (
+        Database(settings.database_url.get_secret_value()) as database,
+        database.transaction() as connection,
+    ):
+        for sku, pieces in STOCK.items():
+            await set_on_hand(connection, sku, pieces)
+
+
+async def _keep_sweeping(sweeps: Reconciliation) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        with suppress(RPCError):
+            await sweeps.begin()
+
+
+def main() -> None:
+    """Runs the command line; exit code 1 when the auditor finds something."""
+    parser = argparse.ArgumentParser(prog="python -m chaos.run", description=__doc__)
+    parser.add_argument("--seed", type=int, help="draws the same again; else a new one")
+    parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES)
+    arguments = parser.parse_args()
+    seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
+    console = Console(highlight=False, soft_wrap=True)
+    begun = time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"{time.monotonic() - begun:7.1f}  {line}", markup=False)
+
+    try:
+        run = asyncio.run(chaos(seed, arguments.minutes, FULL, say))
+    except PartFailedError as error:
+        sys.exit(str(error))
+    print_run(console, run)
+    if not run.passed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_to_end(main)

@@ -1,0 +1,89 @@
+"""Waits, once the faults are over, until the service has nothing left to do by itself."""
+
+import asyncio
+import time
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from chaos.faults import Place
+from workflows.reverse_checkout import WORKFLOW as REVERSAL_WORKFLOW
+from workflows.schedule import schedule_id
+
+LOOK_EVERY_S = 0.5
+SWEEP_AGAIN_EVERY_S = 20.0
+_SWEEPS = "WorkflowType = 'ReconcileCheckouts'"
+_OPEN = "ExecutionStatus = 'Running'"
+
+
+class Reconciliation:
+    """The service's own sweep, which the run has begin more often than each quarter of an hour.
+
+    Args:
+        client: Of the Temporal server.
+        task_queue: The service's.
+    """
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._schedule = client.get_schedule_handle(schedule_id(task_queue))
+
+    async def begin(self) -> None:
+        """Has a sweep begin, unless one is under way."""
+        await self._schedule.trigger()
+
+    async def wait_for_first(self) -> None:
+        """Waits until the first sweep has noted from when on orders are the service's."""
+        while not await self._ended_since(0):  # noqa: ASYNC110 - the server tells of it to nobody
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def has_swept_since(self, began_at: float) -> bool:
+        """Whether a sweep that began then or later has ended well."""
+        return bool(await self._ended_since(began_at))
+
+    async def _ended_since(self, began_at: float) -> int:
+        query = f"{_SWEEPS} AND ExecutionStatus = 'Completed'"
+        return sum(
+            [
+                each.start_time.timestamp() >= began_at
+                async for each in self._client.list_workflows(query, limit=5)
+            ]
+        )
+
+
+async def settle(place: Place, sweeps: Reconciliation, patience_s: float) -> bool:
+    """Waits until a whole sweep has passed, Stripe has nothing to deliver and no workflow runs.
+
+    Returns:
+        Whether it came to that in time.
+    """
+    for name in place.site.processes:
+        await place.site.wait_ready(name)
+    begun = time.time()
+    next_sweep = begun
+    while time.time() < begun + patience_s:
+        try:
+            if time.time() >= next_sweep:
+                await sweeps.begin()
+                next_sweep = time.time() + SWEEP_AGAIN_EVERY_S
+            if await sweeps.has_swept_since(begun) and await _is_quiet(place):
+                return True
+        except RPCError:
+            # Temporal has only just come back.
+            pass
+        await asyncio.sleep(LOOK_EVERY_S)
+    return False
+
+
+async def _is_quiet(place: Place) -> bool:
+    if await place.deliveries_in("pending"):
+        return False
+    async for open_one in place.temporal.list_workflows(_OPEN):
+        if open_one.workflow_type != REVERSAL_WORKFLOW:
+            return False
+        # It watches for days whether the refund fails after all; till then it has nothing to do.
+        described = await place.temporal.get_workflow_handle(open_one.id).describe()
+        told = described.raw_description
+        if told.pending_activities or told.HasField("pending_workflow_task"):
+            return False
+    return True

@@ -1,0 +1,22 @@
+"""A short run of `make chaos`: each kind of fault hits once, and every order comes out right."""
+
+import pytest
+
+from chaos.plan import QUICK, Kind
+from chaos.run import chaos
+
+SEED = 4
+"""Its first faults are one of each kind."""
+SECONDS = 8.5
+SETTLING_S = 200.0
+"""Three times what an activity takes to be tried again that died with its worker."""
+
+
+@pytest.mark.timeout(400)
+async def test_whatever_breaks_every_paid_order_is_delivered_exactly_once() -> None:
+    run = await chaos(SEED, SECONDS / 60, QUICK, print, SETTLING_S)
+    assert not run.verdict.problems
+    assert run.settled
+    assert run.verdict.delivered > 10
+    assert run.verdict.undelivered > 3
+    assert set(run.hit) == set(Kind)
