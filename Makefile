@@ -1,6 +1,6 @@
 # `make` alone prints the targets. The two that matter: `make up` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore lint check bench bench-crowd plans audit lock clean
+.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore chaos lint check bench bench-crowd plans audit lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -54,6 +54,9 @@ test: $(STAMP) ## run all tests
 
 explore: $(STAMP) ## draw other interleavings, reversals, requests and objects than `make test`, for long
 	$(RUN) -m pytest tests/e2e/test_any_interleaving.py tests/e2e/test_any_reversals.py tests/fuzz --timeout 0 --hypothesis-profile=explore
+
+chaos: $(STAMP) ## buy while everything breaks, then audit: ARGS="--seed 7 --minutes 60"
+	@exec $(RUN) -m chaos.run $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(RUN) -m ruff check .

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import stripe
 
+from chaos.dice import shuffled_for_ever
 from chaos.wares import FREQUENCIES, REFUNDABLE, Story, Ware
 from tests.harness.shop import Shop
 
@@ -48,7 +48,6 @@ class Customers:
     Attributes:
         paid_at: When each session was paid, as seconds since 1970; when a debit arrived.
         events: The event that told of each session's completion.
-        stories: How often which story was begun.
     """
 
     shop: Shop
@@ -57,7 +56,6 @@ class Customers:
     dice: random.Random
     paid_at: dict[str, float] = field(default_factory=dict)
     events: dict[str, str] = field(default_factory=dict)
-    stories: Counter[Story] = field(default_factory=Counter)
     _prices: dict[tuple[str, bool], list[str]] = field(default_factory=dict)
 
     async def open_shop(self) -> None:
@@ -72,8 +70,9 @@ class Customers:
 
     async def buy_until(self, closed: asyncio.Event, every_s: float) -> None:
         """Has customers come until the shop is closed, and goes on until the last one is done."""
-        stories = self._stories()
-        names = itertools.cycle(self.dice.sample(list(self.wares), len(self.wares)))
+        often = [story for story, times in FREQUENCIES.items() for _ in range(times)]
+        stories = shuffled_for_ever(self.dice, often)
+        names = shuffled_for_ever(self.dice, list(self.wares))
         async with asyncio.TaskGroup() as group:
             for number in itertools.count():
                 if closed.is_set():
@@ -83,12 +82,7 @@ class Customers:
                 group.create_task(self._buy(number, next(stories), next(names), dice))
                 await asyncio.sleep(every_s)
 
-    def _stories(self) -> "itertools.cycle[Story]":
-        all_of_them = [story for story, often in FREQUENCIES.items() for _ in range(often)]
-        return itertools.cycle(self.dice.sample(all_of_them, len(all_of_them)))
-
     async def _buy(self, number: int, story: Story, name: str, dice: random.Random) -> None:
-        self.stories[story] += 1
         if story is Story.REFUNDED:
             name = REFUNDABLE
         email = f"customer-{number}@example.com"

@@ -61,8 +61,8 @@ class Place:
     forgotten: set[str] = field(default_factory=set)
 
     async def tell_stripe(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """Calls the control API of Stripe's stand-in."""
-        return await self.customers.shop.control(method, path, body)
+        """Calls the control API of Stripe's stand-in, which may be away just now."""
+        return await patiently(lambda: self.customers.shop.control(method, path, body))
 
     async def deliveries_in(self, state: str) -> set[str]:
         """Which of Stripe's latest deliveries are in a state."""
@@ -290,8 +290,7 @@ async def _doubled(place: Place, planned: Planned) -> AsyncIterator[Hits]:  # no
 async def _send_again(place: Place, event: str) -> None:
     """Has an event delivered once more, and a second one about the same change."""
     for how in ("resend", "duplicate"):
-        path = f"/events/{event}/{how}"
-        await patiently(partial(place.tell_stripe, "POST", path))
+        await place.tell_stripe("POST", f"/events/{event}/{how}")
 
 
 @asynccontextmanager

@@ -1,12 +1,10 @@
 """Which fault hits what and when, drawn from a seed: the same seed, the same plan."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
 
-T = TypeVar("T")
+from chaos.dice import shuffled_for_ever
 
 
 class Kind(StrEnum):
@@ -38,6 +36,8 @@ class Target(StrEnum):
     CARRIER = "carrier"
     MAIL = "inbox"
     MERCHANT = "merchant"
+    WEBHOOKS = "webhooks"
+    """What Stripe sends; it may be late or lost while Stripe itself is away or slow."""
 
 
 _OURS = (Target.WORKER_1, Target.WORKER_2, Target.API)
@@ -54,9 +54,9 @@ TARGETS: dict[Kind, tuple[Target, ...]] = {
     Kind.LOST_ANSWER: (Target.CARRIER,),
     Kind.FULL_DISK: (Target.MAIL, Target.CARRIER, Target.POSTGRES),
     Kind.RESET: (Target.API, *_STORES, *_OUTSIDE),
-    Kind.DROP: (Target.STRIPE,),
-    Kind.DUPLICATE: (Target.STRIPE,),
-    Kind.REORDER: (Target.STRIPE,),
+    Kind.DROP: (Target.WEBHOOKS,),
+    Kind.DUPLICATE: (Target.WEBHOOKS,),
+    Kind.REORDER: (Target.WEBHOOKS,),
     Kind.RETENTION: (Target.TEMPORAL,),
 }
 """What each kind may hit."""
@@ -99,7 +99,7 @@ class Pace:
 FULL = Pace(
     fault_every_s=4,
     shortest_s=1,
-    longest_s=8,
+    longest_s=20,
     # Nearly as long as the adapters wait, and longer than a local try may take.
     slowest_ms=8_000,
     purchase_every_s=0.8,
@@ -139,8 +139,8 @@ def draw(seed: int, seconds: float, pace: Pace) -> tuple[Planned, ...]:
     """
     # Nothing here is secret: it is to be repeated.
     dice = random.Random(seed)  # noqa: S311
-    kinds = _endless(dice, tuple(Kind))
-    targets = {kind: _endless(dice, TARGETS[kind]) for kind in Kind}
+    kinds = shuffled_for_ever(dice, tuple(Kind))
+    targets = {kind: shuffled_for_ever(dice, TARGETS[kind]) for kind in Kind}
     planned = []
     at_s = 0.0
     while at_s < seconds:
@@ -150,12 +150,6 @@ def draw(seed: int, seconds: float, pace: Pace) -> tuple[Planned, ...]:
         planned.append(Planned(at_s, kind, target, lasts_s, _level(dice, kind, target, pace)))
         at_s += pace.fault_every_s * dice.uniform(0.5, 1.5)
     return tuple(planned)
-
-
-def _endless(dice: random.Random, members: tuple[T, ...]) -> Iterator[T]:
-    """All members in random order, then all of them in another, and so on."""
-    while True:
-        yield from dice.sample(members, len(members))
 
 
 def _level(dice: random.Random, kind: Kind, target: Target, pace: Pace) -> int:

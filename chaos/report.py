@@ -113,18 +113,14 @@ def _faults(run: Run) -> Table:
 
 
 def _orders(run: Run) -> Table:
-    sales = run.outside.sales
-    names = sorted({sale.ware for sale in sales})
     table = Table("")
-    for name in (*names, "all"):
-        table.add_column(name, justify="right")
-    for story in sorted({sale.story for sale in sales}):
-        counts = Counter(sale.ware for sale in sales if sale.story is story)
-        row = [counts[name] for name in names]
-        table.add_row(str(story), *map(str, (*row, sum(row))))
-    table.add_section()
-    counts = Counter(sale.ware for sale in sales)
-    table.add_row("all", *(str(counts[name]) for name in names), str(len(sales)))
+    table.add_column("orders", justify="right")
+    sales = run.outside.sales
+    for counts in (Counter(sale.story for sale in sales), Counter(sale.ware for sale in sales)):
+        for name, count in sorted(counts.items()):
+            table.add_row(name, str(count))
+        table.add_section()
+    table.add_row("all", str(len(sales)))
     return table
 
 

@@ -152,6 +152,19 @@ async def test_refusing_without_a_count_goes_on_until_cleared(mailbox: Mailbox) 
     assert len(await mailbox.messages()) == 1
 
 
+async def test_without_room_it_says_so_and_takes_the_next_when_there_is(
+    mailbox: Mailbox, tmp_path: Path
+) -> None:
+    # Where mails are written before they are kept.
+    (tmp_path / "mail" / "tmp").rename(tmp_path / "away")
+    with pytest.raises(aiosmtplib.SMTPDataError) as refused:
+        await mailbox.send(receipt())
+    assert refused.value.code == 452
+    (tmp_path / "away").rename(tmp_path / "mail" / "tmp")
+    await mailbox.send(receipt())
+    assert len(await mailbox.messages()) == 1
+
+
 async def test_delay_holds_every_mail_back(mailbox: Mailbox) -> None:
     await mailbox.web.post("/api/faults", json={"delay_ms": 200})
     started = time.monotonic()
