@@ -23,7 +23,6 @@ class Proxy:
         port: Its own.
         delay_s: How much later everything arrives, either way.
         requests: How many chunks clients have sent through it.
-        answers: The first bytes of each chunk that the server has sent since `watch`.
     """
 
     target: int

@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import random
 import secrets
+import shutil
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import httpx
 from rich.console import Console
@@ -35,6 +37,7 @@ from workflows.client import connect
 DEFAULT_MINUTES = 5.0
 SETTLING_S = 15 * 60.0
 """As long as the service takes at most to do again what a process has lost that died with it."""
+LOGS = Path(".local/chaos")
 SWEEP_EVERY_S = 60.0
 """Elsewhere each quarter of an hour: options.SWEEP_EVERY."""
 
@@ -43,7 +46,9 @@ async def chaos(
     seed: int,
     minutes: float,
     pace: Pace,
+    logs: Path,
     say: Callable[[str], None],
+    *,
     settling_s: float = SETTLING_S,
 ) -> Run:
     """Starts everything, breaks it, lets it settle, and audits.
@@ -52,6 +57,7 @@ async def chaos(
         seed: Faults and purchases are drawn from it.
         minutes: For how long.
         pace: How thick they come.
+        logs: Where the processes' logs are to be.
         say: Hears of each step.
         settling_s: How long the service may take to come to rest.
 
@@ -59,37 +65,14 @@ async def chaos(
         PartFailedError: A part could not start at all.
     """
     plan = draw(seed, minutes * 60, pace)
-    async with AsyncExitStack() as exits:
-        say("Starting everything")
-        site = await exits.enter_async_context(open_site())
-        settings = Settings.model_validate(
-            {name.lower(): value for name, value in site.environment.items()}
-        )
-        client = await connect(settings.temporal_address, settings.temporal_namespace)
-        merchant = await exits.enter_async_context(
-            open_merchant(settings.app_webhook_secrets[0].get_secret_value())
-        )
-        http = await exits.enter_async_context(httpx.AsyncClient(timeout=30, trust_env=False))
-        success_url = f"{site.public_url}/after-checkout?session_id={{CHECKOUT_SESSION_ID}}"
-        api_key = settings.stripe_api_key.get_secret_value()
-        shop = Shop(settings.stripe_api_base, api_key, success_url)
-        exits.push_async_callback(shop.close)
-        sold = wares(merchant.url)
-        dice = random.Random(seed)  # noqa: S311 - to be repeated
-        customers = Customers(shop, site.public_url, sold, dice)
-        place = Place(site, merchant, customers, client, http)
-        reader = Reader(site, shop, merchant, http)
-        sweeps = Reconciliation(client, settings.temporal_task_queue)
-
-        await _fill_stock(settings)
-        await customers.open_shop()
-        await sweeps.wait_for_first()
+    say("Starting everything")
+    async with _open(seed, logs) as (place, reader, sweeps):
         stock_before = await reader.stock()
         say(f"Customers come, and {len(plan)} faults are drawn from seed {seed}")
         closed = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             sweeping = group.create_task(_keep_sweeping(sweeps))
-            group.create_task(customers.buy_until(closed, pace.purchase_every_s))
+            group.create_task(place.customers.buy_until(closed, pace.purchase_every_s))
             happened = await storm(place, plan, say)
             closed.set()
             sweeping.cancel()
@@ -99,18 +82,44 @@ async def chaos(
         took_s = time.monotonic() - begun
         say("The auditor reads")
         outside = await reader.read(stock_before)
-        return Run(
-            seed=seed,
-            minutes=minutes,
-            happened=happened,
-            ended=site.ended,
-            outside=outside,
-            paid_at=customers.paid_at,
-            settled=settled,
-            settling_s=took_s,
-            forgotten=len(place.forgotten),
-            verdict=Auditor(sold, outside, happened).audit(),
+    return Run(
+        seed=seed,
+        minutes=minutes,
+        happened=happened,
+        ended=place.site.ended,
+        outside=outside,
+        paid_at=place.customers.paid_at,
+        settled=settled,
+        settling_s=took_s,
+        forgotten=len(place.forgotten),
+        verdict=Auditor(place.customers.wares, outside, happened).audit(),
+    )
+
+
+@asynccontextmanager
+async def _open(seed: int, logs: Path) -> AsyncIterator[tuple[Place, Reader, Reconciliation]]:
+    """Everything that a run works on, ready for the first customer."""
+    async with AsyncExitStack() as exits:
+        site = await exits.enter_async_context(open_site(logs))
+        settings = Settings.model_validate(
+            {name.lower(): value for name, value in site.environment.items()}
         )
+        client = await connect(settings.temporal_address, settings.temporal_namespace)
+        secret = settings.app_webhook_secrets[0].get_secret_value()
+        merchant = await exits.enter_async_context(open_merchant(secret))
+        http = await exits.enter_async_context(httpx.AsyncClient(timeout=30, trust_env=False))
+        success_url = f"{site.public_url}/after-checkout?session_id={{CHECKOUT_SESSION_ID}}"
+        api_key = settings.stripe_api_key.get_secret_value()
+        shop = Shop(settings.stripe_api_base, api_key, success_url)
+        exits.push_async_callback(shop.close)
+        dice = random.Random(seed)  # noqa: S311 - to be repeated
+        customers = Customers(shop, site.public_url, wares(merchant.url), dice)
+        sweeps = Reconciliation(client, settings.temporal_task_queue)
+        await _fill_stock(settings)
+        await customers.open_shop()
+        await sweeps.wait_for_first()
+        place = Place(site, merchant, customers, client, http)
+        yield place, Reader(site, shop, merchant, http), sweeps
 
 
 async def _fill_stock(settings: Settings) -> None:
@@ -142,13 +151,14 @@ def main() -> None:
     def say(line: str) -> None:
         console.print(f"{time.monotonic() - begun:7.1f}  {line}", markup=False)
 
+    shutil.rmtree(LOGS, ignore_errors=True)  # one run's logs are enough
     try:
-        run = asyncio.run(chaos(seed, arguments.minutes, FULL, say))
+        run = asyncio.run(chaos(seed, arguments.minutes, FULL, LOGS, say))
     except PartFailedError as error:
         sys.exit(str(error))
     print_run(console, run)
     if not run.passed:
-        sys.exit(1)
+        sys.exit(f"What the processes had to say is in {LOGS}")
 
 
 if __name__ == "__main__":

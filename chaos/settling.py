@@ -57,8 +57,11 @@ async def settle(place: Place, sweeps: Reconciliation, patience_s: float) -> boo
     Returns:
         Whether it came to that in time.
     """
-    for name in place.site.processes:
-        await place.site.wait_ready(name)
+    try:
+        for name in place.site.processes:
+            await place.site.wait_ready(name)
+    except TimeoutError:
+        return False
     begun = time.time()
     next_sweep = begun
     while time.time() < begun + patience_s:

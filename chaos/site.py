@@ -138,8 +138,11 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site() -> AsyncIterator[Site]:
+async def open_site(logs: Path) -> AsyncIterator[Site]:
     """Starts all of it, and runs it for as long as the block.
+
+    Args:
+        logs: The folder of the log files, one per process, which are there afterwards too.
 
     Raises:
         PartFailedError: A part could not start; the message tells why.
@@ -150,7 +153,7 @@ async def open_site() -> AsyncIterator[Site]:
         blueprint.environment |= SETTINGS
         proxies = _proxies(blueprint)
         stages = _stages(blueprint, proxies)
-        supervisor = Supervisor(stages, folder / "logs", START_TIMEOUT_S)
+        supervisor = Supervisor(stages, logs, START_TIMEOUT_S)
         async with serving(*proxies.values()):
             try:
                 await asyncio.to_thread(supervisor.start)
@@ -170,7 +173,8 @@ async def open_site() -> AsyncIterator[Site]:
                     yield site
                 finally:
                     keeping.cancel()
-                    await asyncio.wait([keeping])
+                    with suppress(asyncio.CancelledError):
+                        await keeping
             finally:
                 await asyncio.to_thread(supervisor.stop)
 

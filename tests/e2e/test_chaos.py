@@ -1,5 +1,7 @@
 """A short run of `make chaos`: each kind of fault hits once, and every order comes out right."""
 
+from pathlib import Path
+
 import pytest
 
 from chaos.plan import QUICK, Kind
@@ -13,8 +15,10 @@ SETTLING_S = 200.0
 
 
 @pytest.mark.timeout(400)
-async def test_whatever_breaks_every_paid_order_is_delivered_exactly_once() -> None:
-    run = await chaos(SEED, SECONDS / 60, QUICK, print, SETTLING_S)
+async def test_whatever_breaks_every_paid_order_is_delivered_exactly_once(
+    tmp_path: Path,
+) -> None:
+    run = await chaos(SEED, SECONDS / 60, QUICK, tmp_path, print, settling_s=SETTLING_S)
     assert not run.verdict.problems
     assert run.settled
     assert run.verdict.delivered > 10
