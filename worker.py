@@ -28,6 +28,7 @@ from activities.access import Access, AccessActivities
 from activities.alerts import AlertActivities, Alerts
 from activities.desk import Desk, DeskActivities
 from activities.downloads import DownloadActivities
+from activities.heartbeats import Heartbeats
 from activities.interceptor import ErrorTranslator
 from activities.licenses import LicenseActivities
 from activities.log_context import OrderInLogs
@@ -278,6 +279,7 @@ async def assembled_worker(
             OrderInLogs(),
             ErrorTranslator(),
             Routed(_routes(settings)),
+            Heartbeats(MAIL_JOBS),
             Paced(_paces(settings, database)),
         ]
 

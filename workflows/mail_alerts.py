@@ -30,6 +30,7 @@ class MailAlerts:
                 AlertActivities.mail_alerts,
                 start_to_close_timeout=options.MAIL.timeout,
                 schedule_to_close_timeout=options.MAIL.give_up_after,
+                heartbeat_timeout=options.MAIL.heartbeat,
                 retry_policy=options.RETRY,
             )
             await workflow.sleep(options.ALERT_GATHERING, summary="gather what else is stuck")

@@ -22,6 +22,8 @@ class StepOptions:
     """When a step that keeps failing becomes action required."""
     local_timeout: timedelta
     """The most that the first, local try may take; zero: there is none."""
+    heartbeat: timedelta | None = None
+    """How long a regular try may be silent until its worker counts as dead; None: its timeout."""
 
 
 RETRY = RetryPolicy(
@@ -66,6 +68,9 @@ MAIL = StepOptions(
     timeout=timedelta(minutes=45),
     give_up_after=timedelta(days=1),
     local_timeout=timedelta(minutes=45),
+    # Longer than a worker is frozen or cut off without being given up: a try that goes on all the
+    # same mails what the next one mails too.
+    heartbeat=timedelta(minutes=2),
 )
 """Each step's give-up time is far beyond a usual outage of the other side."""
 

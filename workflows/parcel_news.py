@@ -40,6 +40,7 @@ class MailParcelNews:
                 MailParcelNewsInput(reference=request.reference),
                 start_to_close_timeout=options.MAIL.timeout,
                 schedule_to_close_timeout=options.MAIL.give_up_after,
+                heartbeat_timeout=options.MAIL.heartbeat,
                 retry_policy=options.RETRY,
             )
 

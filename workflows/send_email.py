@@ -21,6 +21,7 @@ class SendEmail:
             email,
             start_to_close_timeout=options.MAIL.timeout,
             schedule_to_close_timeout=options.MAIL.give_up_after,
+            heartbeat_timeout=options.MAIL.heartbeat,
             retry_policy=options.RETRY,
             summary=f"{email.name} {email.key}",
         )

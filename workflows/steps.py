@@ -173,6 +173,7 @@ class Step:
                 task_queue=queue,
                 start_to_close_timeout=how.timeout,
                 schedule_to_close_timeout=how.give_up_after,
+                heartbeat_timeout=how.heartbeat,
                 retry_policy=options.RETRY,
                 summary=self.name,
             )
