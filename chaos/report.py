@@ -12,6 +12,7 @@ from chaos.auditor import RECEIPT, Verdict
 from chaos.outside import Outside
 from chaos.plan import Kind
 from chaos.storm import Happened
+from domain.reconciliation import Action
 
 MOST_SHOWN = 50
 
@@ -30,6 +31,7 @@ class Run:
         settled: Whether the service came to rest in time.
         settling_s: How long that took.
         forgotten: How many orders Temporal has forgotten meanwhile.
+        found: What sweeps have done about sessions that no event had told of.
         verdict: What the auditor says.
     """
 
@@ -42,6 +44,7 @@ class Run:
     settled: bool
     settling_s: float
     forgotten: int
+    found: Counter[Action]
     verdict: Verdict
 
     @property
@@ -69,12 +72,14 @@ def print_run(console: Console, run: Run) -> None:
         console.print(f"\n[bold]{title}[/]")
         console.print(table)
     ended = ", ".join(f"{name} {count}" for name, count in sorted(run.ended.items()))
+    found = ", ".join(f"{action} {count}" for action, count in sorted(run.found.items()))
     mails = len(run.outside.mails)
     console.print(
         f"\nEnded by themselves, and started again: {ended or 'none'}\n"
         f"Parcels {len(run.outside.parcels)}, mails {mails}, of which came twice by the window "
         f"that SMTP leaves open: {run.verdict.doubled_mails}\n"
         f"Workflows that Temporal forgot, after which their events came again: {run.forgotten}\n"
+        f"Settled by a sweep: {found or 'none'}; all others by an event or their customer\n"
         f"{_latency(run)}\n"
         f"After the last fault it came to rest within {run.settling_s:.0f} s"
         + ("" if run.settled else " [red]NOT: something is still open[/]")

@@ -82,6 +82,7 @@ async def chaos(
         took_s = time.monotonic() - begun
         say("The auditor reads")
         outside = await reader.read(stock_before)
+        found = await sweeps.found()
     return Run(
         seed=seed,
         minutes=minutes,
@@ -92,6 +93,7 @@ async def chaos(
         settled=settled,
         settling_s=took_s,
         forgotten=len(place.forgotten),
+        found=found,
         verdict=Auditor(place.customers.wares, outside, happened).audit(),
     )
 

@@ -2,17 +2,20 @@
 
 import asyncio
 import time
+from collections import Counter
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from chaos.faults import Place
+from domain.reconciliation import Action
+from workflows.reconcile import SweepReport
 from workflows.reverse_checkout import WORKFLOW as REVERSAL_WORKFLOW
 from workflows.schedule import schedule_id
 
 LOOK_EVERY_S = 0.5
 SWEEP_AGAIN_EVERY_S = 20.0
-_SWEEPS = "WorkflowType = 'ReconcileCheckouts'"
+_SWEPT = "WorkflowType = 'ReconcileCheckouts' AND ExecutionStatus = 'Completed'"
 _OPEN = "ExecutionStatus = 'Running'"
 
 
@@ -41,12 +44,22 @@ class Reconciliation:
         """Whether a sweep that began then or later has ended well."""
         return bool(await self._ended_since(began_at))
 
+    async def found(self) -> Counter[Action]:
+        """What all sweeps so far have done about sessions that no event had told of."""
+        found: Counter[Action] = Counter()
+        async for each in self._client.list_workflows(_SWEPT):
+            handle = self._client.get_workflow_handle(
+                each.id, run_id=each.run_id, result_type=SweepReport
+            )
+            report: SweepReport = await handle.result()
+            found.update(report.counts)
+        return found
+
     async def _ended_since(self, began_at: float) -> int:
-        query = f"{_SWEEPS} AND ExecutionStatus = 'Completed'"
         return sum(
             [
                 each.start_time.timestamp() >= began_at
-                async for each in self._client.list_workflows(query, limit=5)
+                async for each in self._client.list_workflows(_SWEPT, limit=5)
             ]
         )
 
