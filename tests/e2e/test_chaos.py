@@ -1,5 +1,6 @@
 """A short run of `make chaos`: each kind of fault hits once, and every order comes out right."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ SETTLING_S = 200.0
 """Three times what an activity takes to be tried again that died with its worker."""
 
 
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="fills disks by prlimit (util-linux)")
 @pytest.mark.timeout(400)
 async def test_whatever_breaks_every_paid_order_is_delivered_exactly_once(
     tmp_path: Path,
