@@ -28,8 +28,8 @@ class Run:
         ended: How often each process ended by itself, by name.
         outside: What the outside world holds.
         paid_at: When each session was paid, as seconds since 1970.
-        settled: Whether the service came to rest in time.
-        settling_s: How long that took.
+        still_open: What had not come to rest in the time that it was given.
+        settling_s: How long it was waited for.
         forgotten: How many orders Temporal has forgotten meanwhile.
         found: What sweeps have done about sessions that no event had told of.
         verdict: What the auditor says.
@@ -41,7 +41,7 @@ class Run:
     ended: Mapping[str, int]
     outside: Outside
     paid_at: Mapping[str, float]
-    settled: bool
+    still_open: Sequence[str]
     settling_s: float
     forgotten: int
     found: Counter[Action]
@@ -50,7 +50,7 @@ class Run:
     @property
     def passed(self) -> bool:
         """Whether nothing is wrong."""
-        return self.settled and not self.verdict.problems
+        return not self.still_open and not self.verdict.problems
 
     @property
     def hit(self) -> Counter[Kind]:
@@ -81,21 +81,21 @@ def print_run(console: Console, run: Run) -> None:
         f"Workflows that Temporal forgot, after which their events came again: {run.forgotten}\n"
         f"Settled by a sweep: {found or 'none'}; all others by an event or their customer\n"
         f"{_latency(run)}\n"
-        f"After the last fault it came to rest within {run.settling_s:.0f} s"
-        + ("" if run.settled else " [red]NOT: something is still open[/]")
+        f"After the last fault it was waited for {run.settling_s:.0f} s until all was at rest"
     )
     verdict = run.verdict
-    for problem in verdict.problems[:MOST_SHOWN]:
-        console.print(f"  [red]{problem}[/]", markup=True)
-    if len(verdict.problems) > MOST_SHOWN:
-        console.print(f"  … and {len(verdict.problems) - MOST_SHOWN} more")
+    problems = [*map(str, verdict.problems), *(f"still open: {each}" for each in run.still_open)]
+    for problem in problems[:MOST_SHOWN]:
+        console.print(f"  [red]{problem}[/]")
+    if len(problems) > MOST_SHOWN:
+        console.print(f"  … and {len(problems) - MOST_SHOWN} more")
     if run.passed:
         console.print(
             f"[green]Passed[/]: {verdict.delivered} paid orders delivered exactly once, "
             f"{verdict.undelivered} unpaid ones not at all, nothing stranded."
         )
     else:
-        console.print(f"[red]Failed[/]: {len(verdict.problems)} problems. Again: {run.repeat}")
+        console.print(f"[red]Failed[/]: {len(problems)} problems. Again: {run.repeat}")
 
 
 def _faults(run: Run) -> Table:

@@ -78,7 +78,7 @@ async def chaos(
             sweeping.cancel()
         say("The faults are over, and the last customer has gone; now it settles")
         begun = time.monotonic()
-        settled = await settle(place, sweeps, settling_s)
+        still_open = await settle(place, sweeps, settling_s)
         took_s = time.monotonic() - begun
         say("The auditor reads")
         outside = await reader.read(stock_before)
@@ -90,7 +90,7 @@ async def chaos(
         ended=place.site.ended,
         outside=outside,
         paid_at=place.customers.paid_at,
-        settled=settled,
+        still_open=still_open,
         settling_s=took_s,
         forgotten=len(place.forgotten),
         found=found,

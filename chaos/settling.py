@@ -16,7 +16,7 @@ from workflows.schedule import schedule_id
 LOOK_EVERY_S = 0.5
 SWEEP_AGAIN_EVERY_S = 20.0
 _SWEPT = "WorkflowType = 'ReconcileCheckouts' AND ExecutionStatus = 'Completed'"
-_OPEN = "ExecutionStatus = 'Running'"
+_RUNNING = "ExecutionStatus = 'Running'"
 
 
 class Reconciliation:
@@ -64,42 +64,48 @@ class Reconciliation:
         )
 
 
-async def settle(place: Place, sweeps: Reconciliation, patience_s: float) -> bool:
+async def settle(place: Place, sweeps: Reconciliation, patience_s: float) -> list[str]:
     """Waits until a whole sweep has passed, Stripe has nothing to deliver and no workflow runs.
 
     Returns:
-        Whether it came to that in time.
+        What is still open where it did not come to that in time.
     """
     try:
         for name in place.site.processes:
             await place.site.wait_ready(name)
     except TimeoutError:
-        return False
+        return [f"process {name} does not answer"]
     begun = time.time()
     next_sweep = begun
+    still_open = ["reconciliation"]
     while time.time() < begun + patience_s:
         try:
             if time.time() >= next_sweep:
                 await sweeps.begin()
                 next_sweep = time.time() + SWEEP_AGAIN_EVERY_S
-            if await sweeps.has_swept_since(begun) and await _is_quiet(place):
-                return True
+            if await sweeps.has_swept_since(begun):
+                still_open = await _open(place)
         except RPCError:
             # Temporal has only just come back.
             pass
+        if not still_open:
+            return []
         await asyncio.sleep(LOOK_EVERY_S)
-    return False
+    return still_open
 
 
-async def _is_quiet(place: Place) -> bool:
-    if await place.deliveries_in("pending"):
-        return False
-    async for open_one in place.temporal.list_workflows(_OPEN):
-        if open_one.workflow_type != REVERSAL_WORKFLOW:
-            return False
-        # It watches for days whether the refund fails after all; till then it has nothing to do.
-        described = await place.temporal.get_workflow_handle(open_one.id).describe()
-        told = described.raw_description
-        if told.pending_activities or told.HasField("pending_workflow_task"):
-            return False
-    return True
+async def _open(place: Place) -> list[str]:
+    """Deliveries and workflows that go on."""
+    deliveries = [f"delivery {each}" for each in await place.deliveries_in("pending")]
+    return deliveries + [
+        f"workflow {running.id}"
+        async for running in place.temporal.list_workflows(_RUNNING)
+        if running.workflow_type != REVERSAL_WORKFLOW or await _is_at_work(place, running.id)
+    ]
+
+
+async def _is_at_work(place: Place, reversal_id: str) -> bool:
+    """Whether a reversal's workflow has more to do now than to watch if it fails, for days."""
+    described = await place.temporal.get_workflow_handle(reversal_id).describe()
+    told = described.raw_description
+    return bool(told.pending_activities) or told.HasField("pending_workflow_task")
