@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import secrets
 import shutil
@@ -153,6 +154,8 @@ def main() -> None:
     def say(line: str) -> None:
         console.print(f"{time.monotonic() - begun:7.1f}  {line}", markup=False)
 
+    # That Temporal is away, now and then, is what is wanted.
+    logging.getLogger("temporalio.core").setLevel(logging.ERROR)
     shutil.rmtree(LOGS, ignore_errors=True)  # one run's logs are enough
     try:
         run = asyncio.run(chaos(seed, arguments.minutes, FULL, LOGS, say))
