@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +36,8 @@ class Merchant:
 
     Attributes:
         url: Where it is asked.
+        webhook: Verifies what it is asked, and signs what it calls back.
+        http: For its callbacks.
         sold: The Checkout Session of each call that it has fulfilled, by the call's ID.
         faults: What goes wrong with it; it can be told to be slow, or to fail.
         failed: How often it has failed because of that.
@@ -50,7 +52,7 @@ class Merchant:
     failed: int = 0
     asked: int = 0
     _calling: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _numbers: Any = field(default_factory=count)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     async def fulfill(self, request: Request) -> Response:
         """Answers one request; the same one again is answered how far it is."""
