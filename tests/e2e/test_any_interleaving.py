@@ -346,7 +346,7 @@ async def test_orders_come_out_right_whatever_happens_in_whatever_order(world: W
     Orders.loop = asyncio.get_running_loop()
     exploring = settings.get_current_profile_name() == EXPLORE
     how = settings(
-        max_examples=500 if exploring else 14,
+        max_examples=500 if exploring else 10,
         stateful_step_count=40 if exploring else 25,
         derandomize=not exploring,
         deadline=None,

@@ -353,7 +353,7 @@ async def test_what_is_delivered_is_what_is_paid_less_what_was_refunded(world: W
     Reversals.loop = asyncio.get_running_loop()
     exploring = settings.get_current_profile_name() == EXPLORE
     how = settings(
-        max_examples=300 if exploring else 9,
+        max_examples=300 if exploring else 6,
         stateful_step_count=50 if exploring else 30,
         derandomize=not exploring,
         deadline=None,
