@@ -3,13 +3,26 @@
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, TemporalError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, TemporalError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from domain.errors import FulfillmentError, MisconfiguredError, PermanentError, TransientError
+from domain.errors import (
+    FulfillmentError,
+    HeldError,
+    MisconfiguredError,
+    PermanentError,
+    ReversedError,
+    TransientError,
+)
 
 MISCONFIGURED = "misconfigured"
 """Marks, in an error's details, what goes on failing until somebody mends a key or a setting."""
+
+_CATEGORY = {
+    # That nothing is delivered now is what was asked for: no warning with a traceback.
+    ReversedError: ApplicationErrorCategory.BENIGN,
+    HeldError: ApplicationErrorCategory.BENIGN,
+}
 
 
 class ErrorTranslator(Interceptor):
@@ -38,6 +51,7 @@ class _TranslatingInbound(ActivityInboundInterceptor):
                 type=error.code,
                 non_retryable=misconfigured or isinstance(error, PermanentError),
                 next_retry_delay=error.retry_after if isinstance(error, TransientError) else None,
+                category=_CATEGORY.get(type(error), ApplicationErrorCategory.UNSPECIFIED),
             ) from None
         except TemporalError:
             raise
