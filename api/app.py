@@ -262,8 +262,10 @@ async def _unstorable(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": str(error)}, status_code=422)
 
 
-async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+async def _unavailable(request: Request, error: Exception) -> Response:
     logger.error("%s is answered 503: %s", route_of(request.scope), error)
+    if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+        return pages.page(request, "unavailable", status=503, refresh_s=pages.REFRESH_S)
     return JSONResponse(
         {"error": str(error)}, status_code=503, headers={"Retry-After": str(webhook.RETRY_AFTER_S)}
     )

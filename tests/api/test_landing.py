@@ -1,9 +1,19 @@
 """What the landing page shows to whom, and what it does not start."""
 
-import pytest
+from uuid import uuid4
 
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from api.app import create_app
+from domain.ids import FulfillmentRef
+from domain.links import Links
+from domain.orders import Question
+from local.ports import free_port
+from tests.harness.serving import serving
 from tests.harness.shop import ACCESS
-from tests.harness.world import World
+from tests.harness.world import SIGNING_SECRET, World
 
 
 @pytest.mark.parametrize(
@@ -97,3 +107,28 @@ async def test_while_stripe_is_away_the_page_asks_for_a_moment(world: World) -> 
     page = await world.api.get("/after-checkout", params={"session_id": session_id})
     assert page.status_code == 503
     assert await world.steps(session_id) == {}
+
+
+@pytest.mark.parametrize("purpose", ["answer", "download"])
+async def test_while_the_database_is_away_a_link_of_a_mail_asks_for_a_moment(
+    world: World, purpose: str
+) -> None:
+    ref = FulfillmentRef(session_id=f"cs_test_{uuid4().hex}", line_item_id="li_1", kind="download")
+    links = Links("", [SIGNING_SECRET])
+    link = {
+        "answer": links.answer(ref, Question.ADDRESS),
+        "download": links.download(ref, "manual.pdf", None),
+    }[purpose]
+    away = SecretStr(f"postgresql://u:p@127.0.0.1:{free_port()}/x")
+    settings = world.settings.model_copy(update={"database_url": away})
+    port = free_port()
+    async with (
+        serving({port: create_app(settings)}),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as api,
+    ):
+        page = await api.get(link, headers={"Accept": "text/html", "Accept-Language": "fr"})
+        answer = await api.get(link)
+    assert (page.status_code, answer.status_code) == (503, 503)
+    assert '<html lang="fr"' in page.text
+    assert 'http-equiv="refresh"' in page.text
+    assert answer.json() == {"error": "the database cannot be reached"}
