@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         SweepTarget,
     )
     from activities.stock_queue import StockActivities
+    from domain.markdown import as_code, as_text
     from domain.reconciliation import Action
     from workflows import options
 
@@ -224,7 +225,7 @@ def _details(report: SweepReport) -> str:
         f"{report.late} orders that have become late",
         *(f"- {count} to {action}" for action, count in report.counts.items()),
         *(f"- `{session}`: {action}" for session, action in report.done.items()),
-        *(f"- `{what}` **failed**: {why}" for what, why in report.failed.items()),
+        *(f"- {as_code(what)} **failed**: {as_text(why)}" for what, why in report.failed.items()),
         *(f"- `{session}` **stranded**: its workflow was ended" for session in report.stranded),
     ]
     return "\n".join(lines[:_MOST_DETAILS])

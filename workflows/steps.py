@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.routing import queue_named_by
     from domain.errors import REVERSED
     from domain.ids import FulfillmentRef
+    from domain.markdown import as_code, as_text
     from domain.orders import FulfillmentState, Question
     from workflows import options
     from workflows.contract import OperatorDecision, StepView
@@ -160,7 +161,7 @@ class Step:
                     request,
                     start_to_close_timeout=how.local_timeout,
                     retry_policy=RetryPolicy(maximum_attempts=1),
-                    summary=self.name,
+                    summary=as_text(self.name),
                 )
             except FailureError as error:
                 queue = queue_named_by(_cause(error))
@@ -175,7 +176,7 @@ class Step:
                 schedule_to_close_timeout=how.give_up_after,
                 heartbeat_timeout=how.heartbeat,
                 retry_policy=options.RETRY,
-                summary=self.name,
+                summary=as_text(self.name),
             )
         except FailureError as error:
             raise _refused(_cause(error)) from error
@@ -187,14 +188,16 @@ class Step:
             raise _refused(cause) from error
         self.enter(StepState.RETRYING, _sentence(cause))
         delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
-        again = f"retry {self.name}"
+        again = f"retry {as_text(self.name)}"
         await workflow.sleep(delay or options.FALLBACK_DELAY, summary=again)
 
     async def wait_until(self, condition: Callable[[], bool], at_most: timedelta) -> None:
         """Waits durably for a condition, or until the time has run out."""
         self.enter(StepState.WAITING)
         try:
-            await workflow.wait_condition(condition, timeout=at_most, timeout_summary=self.name)
+            await workflow.wait_condition(
+                condition, timeout=at_most, timeout_summary=as_text(self.name)
+            )
         except TimeoutError:
             workflow.logger.info("%s: nothing heard within %s", self.name, at_most)
         self.enter(StepState.RUNNING)
@@ -238,7 +241,7 @@ class Step:
             await workflow.wait_condition(
                 lambda: self._news > heard or bool(self._decisions),
                 timeout=at_most,
-                timeout_summary=f"look again at {self.name}",
+                timeout_summary=f"look again at {as_text(self.name)}",
             )
         if self._decisions:
             raise StepDecidedError(self._decisions[-1])
@@ -280,7 +283,7 @@ class Step:
             await workflow.wait_condition(
                 lambda: bool(self._decisions) or self.has_news() or self._is_told,
                 timeout=options.alarm_delay(self.tries) if alarmed else None,
-                timeout_summary=f"try {self.name} again by itself",
+                timeout_summary=f"try {as_text(self.name)} again by itself",
             )
         except TimeoutError:
             return Verdict.RETRY
@@ -497,12 +500,12 @@ class Steps:
     def _publish(self) -> None:
         """Shows the steps on the workflow's page in the Temporal Web UI."""
         steps = self._steps.values()
-        rows = [f"| `{step.name}` | {step.state} | {step.tries} |" for step in steps]
+        rows = [f"| {as_code(step.name)} | {step.state} | {step.tries} |" for step in steps]
         lines = ["| Step | State | Tries |", "|---|---|---|", *rows]
         # Below the table, whose columns the page cuts off where they are long.
         for step in steps:
             if step.error:
-                lines += ["", f"**`{step.name}`: {step.error}**"]
+                lines += ["", f"**{as_code(step.name)}: {as_text(step.error)}**"]
             if step.state in PARKED_STATES:
                 allowed = ", ".join(f"`{verdict}`" for verdict in sorted(step.allowed))
                 lines += ["", f"It waits for an operator. Send an update: {allowed}."]
