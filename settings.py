@@ -265,6 +265,9 @@ class Settings(DatabaseSettings, _TemporalSettings):
     app_webhook_secrets: _Secrets = ()
     """whsec_…, comma-separated: sign what is sent to the merchant's services, the first one only,
     and verify what they call back with."""
+    service_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts that a product's `webhook_url` may name, comma-separated; empty: any, but at no
+    link-local, multicast or unspecified address."""
     app_token: SecretStr | None = None
     """Bearer token with which the merchant's own application checks entitlements."""
     mail_webhook_secrets: _Secrets = ()
@@ -362,6 +365,7 @@ class Settings(DatabaseSettings, _TemporalSettings):
         "stripe_connect_accounts",
         "carrier_webhook_secrets",
         "app_webhook_secrets",
+        "service_hosts",
         "mail_webhook_secrets",
         "signing_secrets",
         "temporal_payload_keys",

@@ -210,7 +210,10 @@ async def assembled_worker(
         )
         mails = MailActivities(sender, sends_receipts=settings.receipts is ReceiptSender.SERVICE)
         service = await stack.enter_async_context(
-            WebhookService([each.get_secret_value() for each in settings.app_webhook_secrets])
+            WebhookService(
+                [each.get_secret_value() for each in settings.app_webhook_secrets],
+                settings.service_hosts,
+            )
         )
         services = ServiceActivities(database, service, _links(settings))
         reconciliation = ReconciliationActivities(

@@ -4,7 +4,10 @@ Source: the Standard Webhooks specification, "Webhook headers" and "Best practic
 """
 
 import asyncio
-from collections.abc import Sequence
+import socket
+from collections.abc import Collection, Sequence
+from contextlib import aclosing
+from ipaddress import IPv6Address, ip_address
 from typing import Self
 
 import httpx
@@ -24,13 +27,26 @@ MAX_ANSWER_BYTES = 256 * 1024
 class WebhookService:
     """Asks with `POST` of the whole request as JSON; follows no redirects.
 
+    Whoever may edit products says where that is. So the host must be one that the operator
+    allows, or, as long as none is named, at an address where a service can be: not at a cloud's
+    metadata, say. What is connected to is the address that was looked at, whatever the name
+    leads to a moment later.
+
     Args:
         secrets: `whsec_…`; the first one signs.
+        hosts: The only ones that are asked; empty for any.
     """
 
-    def __init__(self, secrets: Sequence[str]) -> None:
+    def __init__(self, secrets: Sequence[str], hosts: Collection[str] = ()) -> None:
         self._secrets = secrets
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False)
+        self._hosts = {host.lower() for host in hosts}
+        self._http = httpx.AsyncClient(
+            timeout=TIMEOUT_S,
+            follow_redirects=False,
+            # Connections are kept by address: another host there would get one whose certificate
+            # is not its own.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -58,7 +74,7 @@ class WebhookService:
         try:
             async with (
                 asyncio.timeout(TIMEOUT_S),
-                self._http.stream("POST", url, content=body, headers=headers) as answer,
+                aclosing(await self._posted(url, body, headers)) as answer,
             ):
                 if not answer.is_success:
                     # Its text stays out: it may quote the customer.
@@ -71,10 +87,57 @@ class WebhookService:
                 return _read(answer.status_code, await _bounded(answer))
         except httpx.InvalidURL as error:
             raise PermanentError(f"{VENDOR}_refused", "webhook_url is no URL") from error
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, TimeoutError, socket.gaierror) as error:
             raise TransientError(
                 f"{VENDOR}_unavailable", f"{VENDOR}: {type(error).__name__}"
             ) from error
+
+    async def _posted(self, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        """The answer, whose body is still to be read; the next address where one is refused."""
+        named = httpx.URL(url)
+        addresses = await self._addresses(named)
+        for address in addresses:
+            request = self._http.build_request(
+                "POST",
+                named.copy_with(host=address),
+                content=body,
+                headers={**headers, "Host": named.netloc.decode()},
+                extensions={"sni_hostname": named.raw_host.decode()},
+            )
+            try:
+                return await self._http.send(request, stream=True)
+            except httpx.ConnectError:
+                if address == addresses[-1]:
+                    raise
+        raise AssertionError("a name that is known has an address")
+
+    async def _addresses(self, url: httpx.URL) -> list[str]:
+        """Where a host is, if it may be asked.
+
+        Raises:
+            PermanentError: It may not.
+            socket.gaierror: Its name is not known, or not now.
+        """
+        if self._hosts and url.host not in self._hosts:
+            raise PermanentError(f"{VENDOR}_forbidden", "SERVICE_HOSTS does not list its host")
+        found = await asyncio.get_running_loop().getaddrinfo(
+            url.raw_host, url.port or url.scheme, type=socket.SOCK_STREAM
+        )
+        addresses = [str(where[0]) for *_, where in found]
+        for address in addresses:
+            if not self._hosts and not _may_serve(address):
+                raise PermanentError(
+                    f"{VENDOR}_forbidden", f"its host is at {address}, where no service can be"
+                )
+        return addresses
+
+
+def _may_serve(text: str) -> bool:
+    """Whether a service can be at an address; private ones are the merchant's own network."""
+    address = ip_address(text)
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    return not (address.is_link_local or address.is_multicast or address.is_unspecified)
 
 
 async def _bounded(answer: httpx.Response) -> bytes:

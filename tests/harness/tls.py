@@ -29,7 +29,7 @@ class Certificates:
     client_key: Path
 
 
-def make_certificates(folder: Path) -> Certificates:
+def make_certificates(folder: Path, server_name: str = SERVER_NAME) -> Certificates:
     """Writes them into a folder."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _certificate("The tests' own authority", authority_key, None, authority_key)
@@ -41,7 +41,7 @@ def make_certificates(folder: Path) -> Certificates:
     )
     _write(files.authority, authority)
     for name, file, key_file in (
-        (SERVER_NAME, files.server, files.server_key),
+        (server_name, files.server, files.server_key),
         ("worker.test", files.client, files.client_key),
     ):
         key = ec.generate_private_key(ec.SECP256R1())
