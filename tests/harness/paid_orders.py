@@ -31,12 +31,13 @@ async def record_order(
     *,
     quantity: int = 1,
     address: Address = ADDRESS,
+    description: str = "Mug <blue>",
 ) -> FulfillmentRef:
     """Records a paid order of one line item, which is to be delivered one way."""
     price = Money(amount_minor=1999, currency="usd")
     item_id = f"li_{uuid4().hex}"
     item = LineItem(
-        id=item_id, description="Mug <blue>", quantity=quantity, subtotal=price, total=price
+        id=item_id, description=description, quantity=quantity, subtotal=price, total=price
     )
     session = CheckoutSession(
         id=f"cs_test_{uuid4().hex}",
