@@ -109,7 +109,7 @@ async def test_each_purpose_has_its_own_door(world: World) -> None:
         assert (await world.api.get("/answer", params={"token": token})).status_code == 404
         assert (await world.api.post("/answer", data={"token": token})).status_code == 404
     await world.execute(
-        "UPDATE orders SET checkout_created_at = now() - interval '3 days' "  # noqa: S608 - ours
+        "UPDATE orders SET state = 'fulfilled', checkout_created_at = now() - interval '3 days' "  # noqa: S608 - ours
         f"WHERE session_id = '{ref.session_id}'"
     )
     visit = {"session_id": ref.session_id, "token": order}
