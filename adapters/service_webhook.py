@@ -6,7 +6,7 @@ Source: the Standard Webhooks specification, "Webhook headers" and "Best practic
 import asyncio
 import socket
 from collections.abc import Collection, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from ipaddress import IPv6Address, ip_address
 from typing import Self
 
@@ -95,21 +95,23 @@ class WebhookService:
     async def _posted(self, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
         """The answer, whose body is still to be read; the next address where one is refused."""
         named = httpx.URL(url)
-        addresses = await self._addresses(named)
-        for address in addresses:
-            request = self._http.build_request(
-                "POST",
-                named.copy_with(host=address),
-                content=body,
-                headers={**headers, "Host": named.netloc.decode()},
-                extensions={"sni_hostname": named.raw_host.decode()},
-            )
-            try:
-                return await self._http.send(request, stream=True)
-            except httpx.ConnectError:
-                if address == addresses[-1]:
-                    raise
-        raise AssertionError("a name that is known has an address")
+        *others, last = await self._addresses(named)
+        for address in others:
+            with suppress(httpx.ConnectError):
+                return await self._posted_to(address, named, body, headers)
+        return await self._posted_to(last, named, body, headers)
+
+    async def _posted_to(
+        self, address: str, named: httpx.URL, body: bytes, headers: dict[str, str]
+    ) -> httpx.Response:
+        request = self._http.build_request(
+            "POST",
+            named.copy_with(host=address),
+            content=body,
+            headers={**headers, "Host": named.netloc.decode()},
+            extensions={"sni_hostname": named.raw_host.decode()},
+        )
+        return await self._http.send(request, stream=True)
 
     async def _addresses(self, url: httpx.URL) -> list[str]:
         """Where a host is, if it may be asked.
