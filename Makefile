@@ -1,6 +1,6 @@
 # `make` alone prints the targets. The two that matter: `make up` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore chaos lint check bench bench-crowd plans audit lock clean
+.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore chaos lint check bench bench-crowd bench-peers plans audit lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,6 +9,11 @@ RUN := $(VENV)/bin/python
 STRIPE_CLI_VERSION := 1.50.11
 STRIPE_CLI_FOLDER := .local/stripe-cli
 STRIPE_CLI_INSTALLED := $(STRIPE_CLI_FOLDER)/node_modules/.bin/stripe
+PEERS_VENV := .venv-peers
+PEERS_STAMP := $(PEERS_VENV)/.installed
+RESTATE_VERSION := 1.7.12
+RESTATE_FOLDER := $(PEERS_VENV)/restate
+RESTATE_STAMP := $(RESTATE_FOLDER)/.installed-$(RESTATE_VERSION)
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -67,7 +72,21 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 check: lint test ## lint, then test
 
 bench: $(STAMP) ## speed beside a bare Temporal workflow, as ratios, and of pages
-	$(RUN) -m benchmarks.run
+	$(RUN) -m benchmarks.run $(ARGS)
+
+# What the peers need is no dependency of the service's, so it has a lock and a virtualenv of its own.
+# Without npm there is no Restate server; the run says so, and compares the others.
+bench-peers: $(STAMP) $(PEERS_STAMP) $(if $(shell command -v npm),$(RESTATE_STAMP)) ## speed and crashes beside task queues and engines; 20 minutes
+	$(RUN) -m benchmarks.comparison.run $(ARGS)
+
+$(PEERS_STAMP): benchmarks/peers/requirements.lock
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(RESTATE_STAMP): $(PEERS_STAMP)
+	@npm install --silent --no-audit --no-fund --prefix $(RESTATE_FOLDER) @restatedev/restate-server@$(RESTATE_VERSION)
+	@touch $@
 
 bench-crowd: $(STAMP) ## 2,000 webhooks at once, and 10,000 orders that wait; half an hour
 	$(RUN) -m benchmarks.crowd $(ARGS)
@@ -81,6 +100,7 @@ plans: $(STAMP) ## how PostgreSQL finds what is asked of it among 1,000,000 orde
 lock: $(STAMP) ## renew the lock files from pyproject.toml
 	$(RUN) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade pyproject.toml -o requirements.lock
 	$(RUN) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -c requirements.lock pyproject.toml --group dev -o requirements-dev.lock
+	$(RUN) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade benchmarks/peers/requirements.in -o benchmarks/peers/requirements.lock
 
 clean: ## remove what `make up` keeps between runs
 	rm -rf .local

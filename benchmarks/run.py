@@ -1,9 +1,10 @@
-"""Runs the benchmark and prints its tables: `python -m benchmarks.run [--quick] [--rounds N]`."""
+"""Runs the benchmark: `python -m benchmarks.run [--quick] [--rounds N] [--write FOLDER]`."""
 
 import argparse
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import uvloop
 from rich.console import Console
@@ -13,7 +14,7 @@ from benchmarks.cpu import CpuMeter
 from benchmarks.machine import describe_machine
 from benchmarks.outside import Outside
 from benchmarks.pages import Pages
-from benchmarks.report import print_machine, print_results
+from benchmarks.report import print_machine, print_results, write_results
 from benchmarks.rounds import FULL, QUICK, Contestant, Size, run_rounds
 from benchmarks.service import SKU, Service
 from benchmarks.watch import Watch
@@ -30,8 +31,13 @@ class WrongResultError(Exception):
     """The orders were not each fulfilled once, so the figures mean nothing."""
 
 
-async def bench(size: Size, console: Console) -> None:
+async def bench(size: Size, console: Console, folder: Path | None) -> None:
     """Starts a stack of its own, measures, checks, and prints.
+
+    Args:
+        size: How much is measured.
+        console: Takes the tables.
+        folder: Takes them as a page with plots; None: none is written.
 
     Raises:
         WrongResultError: An effect is missing, or there twice.
@@ -57,7 +63,8 @@ async def bench(size: Size, console: Console) -> None:
         session_id = await service.sell(size.cards)
         await outside.slow_down()
         outside_times = await outside.measure(session_id)
-        print_machine(console, await describe_machine(client, settings, logs))
+        machine = await describe_machine(client, settings, logs)
+        print_machine(console, machine)
 
         def meter(worker_pid: int) -> CpuMeter:
             return CpuMeter(
@@ -85,6 +92,8 @@ async def bench(size: Size, console: Console) -> None:
     console.print(f"{size.orders} orders, {parcels} parcels, {mails} mails")
     if not size.orders == parcels == mails:
         raise WrongResultError("not every order was fulfilled exactly once")
+    if folder is not None:
+        write_results(folder, results, page_figures, outside_times, machine)
 
 
 def main() -> None:
@@ -92,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, to see it work")
     parser.add_argument("--rounds", type=int, help="how often to measure; more make it steadier")
+    parser.add_argument("--write", type=Path, help="a folder for the tables and the plots")
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else FULL
     if arguments.rounds is not None:
@@ -99,7 +109,7 @@ def main() -> None:
             parser.error("--rounds takes a number from 1")
         size = replace(size, rounds=arguments.rounds)
     try:
-        uvloop.run(bench(size, Console(highlight=False, soft_wrap=True)))
+        uvloop.run(bench(size, Console(highlight=False, soft_wrap=True), arguments.write))
     except WrongResultError as error:
         sys.exit(str(error))
 

@@ -90,7 +90,11 @@ async def look_up(
     base = str(request.base_url)
     return {
         "shipments": [
-            {**shipment.record(base), "canceled": depot.is_canceled(shipment)}
+            {
+                **shipment.record(base),
+                "canceled": depot.is_canceled(shipment),
+                "replays": depot.replays(shipment),
+            }
             for shipment in depot.shipments(reference)
         ]
     }

@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS scans (
 CREATE TABLE IF NOT EXISTS cancellations (
     reference TEXT PRIMARY KEY
 );
+CREATE TABLE IF NOT EXISTS replays (
+    reference TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS replays_by_reference ON replays (reference);
 CREATE INDEX IF NOT EXISTS scans_by_reference ON scans (reference);
 """
 
@@ -221,6 +225,7 @@ class Depot:
                 raise CarrierRefusalError(
                     409, "idempotency_conflict", "the key was used with another body"
                 )
+            self._db.execute("INSERT INTO replays VALUES (?)", (request.reference,))
             return known[0], True
         self.check(request)
         self._db.execute(
@@ -293,6 +298,13 @@ class Depot:
             "SELECT * FROM scans WHERE reference = ? ORDER BY rowid", (shipment.reference,)
         )
         return [Scan(**row) for row in rows]
+
+    def replays(self, shipment: Shipment) -> int:
+        """How often a parcel was asked for again that was booked already."""
+        [count] = self._db.execute(
+            "SELECT count(*) FROM replays WHERE reference = ?", (shipment.reference,)
+        ).fetchone()
+        return int(count)
 
     def under_way(self, pace_s: float) -> list[Shipment]:
         """Parcels that were neither delivered nor lost, and not scanned for so many seconds."""

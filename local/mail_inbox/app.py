@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from local.faults import Faults
@@ -23,6 +23,7 @@ MAIL_POLICY = (
 
 NO_ROOM = "452 Requested action not taken: insufficient system storage"
 """Source: RFC 5321, "Reply Codes in Numeric Order"."""
+MAX_WAIT_S = 30
 
 router = APIRouter()
 
@@ -32,7 +33,14 @@ class Receiver:
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
+        self._arrival = asyncio.Condition()
         self.faults = Faults()
+
+    async def wait_for_more_than(self, count: int, timeout_s: float) -> None:
+        """Waits until so many mails and one more are there, or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self._arrival:
+                await self._arrival.wait_for(lambda: len(self._inbox) > count)
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         """Keeps the mail, or refuses it when told to; returns the SMTP answer."""
@@ -45,6 +53,8 @@ class Receiver:
             self._inbox.add(content, sender, envelope.rcpt_tos)
         except OSError:
             return NO_ROOM
+        async with self._arrival:
+            self._arrival.notify_all()
         return "250 kept in the local inbox"
 
 
@@ -63,9 +73,19 @@ TheReceiver = Annotated[Receiver, Depends(_receiver)]
 
 
 @router.get("/api/messages")
-async def list_messages(inbox: TheInbox) -> dict[str, list[Summary]]:
-    """All mails, newest first, without bodies."""
-    return {"messages": inbox.newest_first()}
+async def list_messages(
+    inbox: TheInbox,
+    receiver: TheReceiver,
+    skip: Annotated[int, Query(ge=0)] = 0,
+    wait_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0,
+) -> dict[str, list[Summary]]:
+    """All mails but the `skip` oldest, newest first, without bodies.
+
+    Where there is none, it waits up to `wait_s` for one.
+    """
+    if wait_s:
+        await receiver.wait_for_more_than(skip, wait_s)
+    return {"messages": inbox.newest_first(skip)}
 
 
 @router.get("/api/messages/{message_id}")

@@ -4,6 +4,7 @@ import mailbox
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,13 @@ class Inbox:
         self._mails.clear()
         self._summaries.clear()
 
-    def newest_first(self) -> list[Summary]:
-        """All mails, the last received first."""
-        return list(reversed(self._summaries.values()))
+    def __len__(self) -> int:
+        """How many mails there are."""
+        return len(self._summaries)
+
+    def newest_first(self, skip: int = 0) -> list[Summary]:
+        """All mails but the `skip` oldest, the last received first."""
+        return list(islice(reversed(self._summaries.values()), max(0, len(self) - skip)))
 
     def raw(self, key: str) -> bytes:
         """One mail as it came; raises NoSuchMessageError."""

@@ -1,0 +1,78 @@
+"""Procrastinate: the webhook defers a job into PostgreSQL, a worker fulfills the order.
+
+Source: Procrastinate's documentation, "Define a lock", "Define a retry strategy" and "Retry
+stalled jobs". One job per session waits at a time, and one runs.
+
+    python -m benchmarks.peers.procrastinate web
+    python -m benchmarks.peers.procrastinate worker
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import AlreadyEnqueued
+
+from benchmarks.peers.shop import CONCURRENCY, Shop
+from benchmarks.peers.web import serve, webhook_app
+
+READY_LINE = "the worker listens"
+
+app = App(connector=PsycopgConnector(conninfo=os.environ["DATABASE_URL"]))
+shop = Shop()
+
+
+@app.task(name="fulfill_checkout", retry=RetryStrategy(exponential_wait=2))
+def fulfill_checkout(session_id: str) -> None:
+    """Fulfills an order, in a thread."""
+    shop.fulfill_once(session_id)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="retry_stalled_jobs", queueing_lock="retry_stalled_jobs", pass_context=True)
+async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - Procrastinate's
+    """Takes up the jobs of workers that have given no sign of life for half a minute."""
+    for job in await context.app.job_manager.get_stalled_jobs():
+        await context.app.job_manager.retry_job(job)
+
+
+async def defer(session_id: str) -> None:
+    """Stores the job, unless one of the session waits already."""
+    with suppress(AlreadyEnqueued):
+        await fulfill_checkout.configure(lock=session_id, queueing_lock=session_id).defer_async(
+            session_id=session_id
+        )
+
+
+@asynccontextmanager
+async def connected(_: FastAPI) -> AsyncIterator[None]:
+    """The connection that jobs are stored by."""
+    async with app.open_async():
+        yield
+
+
+async def migrate() -> None:
+    """Makes its tables."""
+    async with app.open_async():
+        await app.schema_manager.apply_schema_async()
+
+
+async def work() -> None:
+    """Runs jobs until a signal says stop."""
+    async with app.open_async():
+        print(READY_LINE, flush=True)  # noqa: T201 - whoever started us waits for it
+        await app.run_worker_async(concurrency=CONCURRENCY)
+
+
+if __name__ == "__main__":
+    match sys.argv[1]:
+        case "migrate":
+            asyncio.run(migrate())
+        case "worker":
+            asyncio.run(work())
+        case "web":
+            serve(webhook_app(shop, defer, connected))
