@@ -75,9 +75,9 @@ def bar_chart(title: str, unit: str, bars: Sequence[Bar]) -> str:
 
 
 def rounded(value: float) -> str:
-    """To two significant digits, or to a whole number where that is more."""
-    if value == 0:
-        return "0"
+    """To two significant digits, or to a whole number where that is more, or all there is."""
+    if value == int(value):
+        return f"{value:.0f}"
     return f"{value:.{max(0, 1 - floor(log10(abs(value))))}f}"
 
 

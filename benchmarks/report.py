@@ -77,7 +77,7 @@ def write_results(
             _bars(results.loop_rounds, lambda figures: figures.orders_per_s),
         ),
         "service-end-to-end": bar_chart(
-            f"From end to end, p50 at {RATE_PER_S:g}/s; less is better",
+            f"End to end, p50 at {RATE_PER_S:g}/s; less is better",
             "ms",
             _bars(results.rate_rounds, lambda figures: figures.end_to_end_p50_ms),
         ),

@@ -1,7 +1,9 @@
 """Procrastinate: the webhook defers a job into PostgreSQL, a worker fulfills the order.
 
 Source: Procrastinate's documentation, "Define a lock", "Define a retry strategy" and "Retry
-stalled jobs". One job per session waits at a time, and one runs.
+stalled jobs". Each webhook is a job, of which one runs per session at a time; the second finds that
+all is done. (With a queueing lock beside the lock a stalled job cannot be taken up again where a
+second webhook has come meanwhile: its job waits for the lock, and holds the queueing lock.)
 
     python -m benchmarks.peers.procrastinate web
     python -m benchmarks.peers.procrastinate worker
@@ -11,11 +13,10 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
-from procrastinate.exceptions import AlreadyEnqueued
 
 from benchmarks.peers.shop import CONCURRENCY, Shop
 from benchmarks.peers.web import serve, webhook_app
@@ -41,11 +42,8 @@ async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # no
 
 
 async def defer(session_id: str) -> None:
-    """Stores the job, unless one of the session waits already."""
-    with suppress(AlreadyEnqueued):
-        await fulfill_checkout.configure(lock=session_id, queueing_lock=session_id).defer_async(
-            session_id=session_id
-        )
+    """Stores the job."""
+    await fulfill_checkout.configure(lock=session_id).defer_async(session_id=session_id)
 
 
 @asynccontextmanager

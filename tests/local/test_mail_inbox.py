@@ -1,5 +1,6 @@
 """The local mail inbox: what comes in over SMTP, what its pages and its API show."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -108,6 +109,20 @@ async def test_list_page_shows_the_newest_first(mailbox: Mailbox) -> None:
     page = (await mailbox.web.get("/")).text
     assert page.index("second") < page.index("first")
     assert [message["subject"] for message in await mailbox.messages()] == ["second", "first"]
+
+
+async def test_the_list_waits_for_a_mail_that_was_not_seen_yet(mailbox: Mailbox) -> None:
+    await mailbox.send(receipt("first"))
+    waiting = asyncio.create_task(
+        mailbox.web.get("/api/messages", params={"skip": 1, "wait_s": 20}, timeout=30)
+    )
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await mailbox.send(receipt("second"))
+    subjects = [mail["subject"] for mail in (await waiting).json()["messages"]]
+    assert subjects == ["second"]
+    over = await mailbox.web.get("/api/messages", params={"skip": 2, "wait_s": 0.05})
+    assert over.json() == {"messages": []}
 
 
 async def test_unknown_message_is_not_found(mailbox: Mailbox) -> None:
