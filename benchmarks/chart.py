@@ -82,5 +82,7 @@ def rounded(value: float) -> str:
 
 
 def with_spread(rounds: Sequence[float]) -> str:
-    """The median, and the least and the most of all rounds in brackets."""
+    """The median, and the least and the most of all rounds in brackets, where there are several."""
+    if len(rounds) == 1:
+        return rounded(rounds[0])
     return f"{rounded(median(rounds))} ({rounded(min(rounds))} to {rounded(max(rounds))})"

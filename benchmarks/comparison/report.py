@@ -88,6 +88,7 @@ def print_results(console: Console, results: Results) -> None:
     """All tables."""
     for name, value in results.machine.items():
         console.print(f"  {name:<24} {value}")
+    console.print(f"\n{_explained(results.size)}")
     for grid in _grids(results):
         console.print(f"\n[bold]{grid.title}[/]")
         console.print(grid.for_terminal())
@@ -113,6 +114,7 @@ def write_results(folder: Path, results: Results) -> None:
         title="The service beside its peers",
         command=COMMAND,
         sections=[
+            f"{_explained(results.size)}\n",
             *(grid.as_markdown() for grid in _grids(results)),
             facts_table(results.machine),
         ],
@@ -120,13 +122,19 @@ def write_results(folder: Path, results: Results) -> None:
     )
 
 
+def _explained(size: Size) -> str:
+    return (
+        f"Rounds: {size.rounds}, each with {size.at_rate} orders {_AT_RATE}, {size.closed_loop} in "
+        f"the closed loop and {size.crash} around a kill -9. Times, rates and CPU: the median, and "
+        "the least and the most in brackets. What the crashes did is summed over all rounds. The "
+        f"outside calls alone take {OUTSIDE_MS} ms."
+    )
+
+
 def _grids(results: Results) -> Sequence[Grid]:
-    size = results.size
-    orders = size.crash * size.rounds
     return (
         Grid(
-            f"Speed: medians of {size.rounds} rounds, with the least and the most; the outside "
-            f"calls alone take {OUTSIDE_MS} ms",
+            "Speed",
             ["", *(name for name, _ in _SPEED)],
             [
                 [name, *(with_spread([figure(turn) for turn in turns]) for _, figure in _SPEED)]
@@ -134,7 +142,7 @@ def _grids(results: Results) -> Sequence[Grid]:
             ],
         ),
         Grid(
-            f"After kill -9 in mid-run, {size.rounds} times: sums over {orders} orders",
+            "After kill -9 in mid-run",
             ["", *(name for name, _ in _CRASH), "until the last mail, s"],
             [
                 [

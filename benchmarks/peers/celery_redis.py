@@ -1,8 +1,9 @@
 """Celery with Redis: the webhook enqueues a task, a worker of threads fulfills the order.
 
 Source: Celery's documentation, "Tasks" and "Using Redis". Tasks are acknowledged late, so that
-those of a killed worker are taken up again, once the visibility timeout has passed: it is an hour
-unless set, and has to be longer than any task or delay of a retry.
+those of a killed worker are taken up again, by the next sweep after the visibility timeout. That is
+an hour unless set, and has to be longer than any task and any delay of a retry; without a throttle
+of 1 the sweeps are 100 s apart.
 
     python -m benchmarks.peers.celery_redis
     celery --app benchmarks.peers.celery_redis worker --pool threads --concurrency 32
@@ -25,7 +26,10 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     task_ignore_result=True,
     worker_prefetch_multiplier=1,
-    broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_S},
+    broker_transport_options={
+        "visibility_timeout": VISIBILITY_TIMEOUT_S,
+        "unacked_restore_throttle": 1,
+    },
     broker_connection_retry_on_startup=True,
 )
 
