@@ -108,7 +108,7 @@ class Plan:
         engine: What keeps its work, beside PostgreSQL.
         setup: Runs to its end, once, before the first start of the app.
         app: Its own processes.
-        registered: Run once all of it answers for the first time.
+        register: Called once all of it answers for the first time.
     """
 
     name: str
