@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from sqlalchemy import select
 
 from database.tables import downloads, entitlements, fulfillments, license_keys, orders, parcels
@@ -17,6 +18,7 @@ PIECES = 2
 KEYS = {"fulfillment": "license_key", "license_key_format": "ACME-XXXXX-XXXXX-XXXXX"}
 
 
+@pytest.mark.timeout(300)
 async def test_a_refund_at_any_moment_leaves_nothing_delivered(world: World) -> None:
     folder = world.settings.downloads_folder
     assert folder is not None
