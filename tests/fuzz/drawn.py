@@ -1,6 +1,7 @@
 """How much is drawn: the same few examples by `make test`, many new ones by `make explore`."""
 
 from collections.abc import Iterator, MutableMapping
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -46,7 +47,8 @@ def bend(data: Any, changes: list[Bend]) -> None:
             return
         holder, key = places[where % len(places)]
         if other is not REMOVED:
-            holder[key] = other
+            # A copy: what comes twice is not to be changed by the next change.
+            holder[key] = deepcopy(other)
         elif isinstance(holder, dict):
             del holder[key]
             holder["a_new_part"] = {"of": "another version"}
