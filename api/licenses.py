@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Response
 from pydantic import BaseModel, Field
 
 from api.orders import require_operator
-from api.responses import UNAUTHORIZED, UNREADABLE
+from api.responses import UNAUTHORIZED, UNREADABLE, Responses
 from api.services import ServicesOf, count_visit
 from database import licenses
 from database.audit import record_act
@@ -20,7 +20,7 @@ router = APIRouter(tags=["License keys"])
 # PostgreSQL has no NUL in texts.
 _Key = Annotated[str, Field(min_length=1, max_length=MAX_KEY_LENGTH)]
 _Instance = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
-_ANSWERS: dict[int | str, dict[str, object]] = {
+_ANSWERS: Responses = {
     **UNREADABLE,
     404: {"description": "No such key"},
     429: {"description": "One address asks too often"},

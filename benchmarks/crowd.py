@@ -13,11 +13,10 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from statistics import quantiles
-from typing import Any
 
 import httpx
 import psutil
@@ -27,6 +26,7 @@ from sqlalchemy import func, select
 
 from benchmarks.machine import describe_machine
 from benchmarks.outside import Outside
+from benchmarks.pace import at_most
 from benchmarks.report import print_machine
 from benchmarks.run import WrongResultError
 from benchmarks.service import SKU, Service, Webhook
@@ -101,7 +101,7 @@ class Crowd:
         seen = Burst()
         begun = time.monotonic()
         webhooks = [self._service.next_webhook() for _ in range(count)]
-        await _at_once(AT_ONCE, (self._deliver(webhook, seen) for webhook in webhooks))
+        await at_most(AT_ONCE, lambda webhook: self._deliver(webhook, seen), webhooks)
         seen.taken_s = time.monotonic() - begun
         await self._until(OrderState.FULFILLED, count)
         seen.fulfilled_s = time.monotonic() - begun
@@ -131,7 +131,7 @@ class Crowd:
         """Has all debits arrive at once; returns after how many seconds all are fulfilled."""
         before = await self._count(OrderState.FULFILLED)
         begun = time.monotonic()
-        await _at_once(SETTLED_AT_ONCE, (self._service.settle(each) for each in sold))
+        await at_most(SETTLED_AT_ONCE, self._service.settle, sold)
         await self._until(OrderState.FULFILLED, before + len(sold))
         return time.monotonic() - begun
 
@@ -157,18 +157,6 @@ class Crowd:
                 select(func.count()).select_from(orders).where(orders.c.state == state)
             )
         return int(counted or 0)
-
-
-async def _at_once(width: int, calls: Iterable[Coroutine[Any, Any, None]]) -> None:
-    slots = asyncio.Semaphore(width)
-
-    async def call(each: Coroutine[Any, Any, None]) -> None:
-        async with slots:
-            await each
-
-    async with asyncio.TaskGroup() as group:
-        for each in calls:
-            group.create_task(call(each))
 
 
 async def measure(burst: int, waiting: int, console: Console) -> None:
@@ -235,8 +223,8 @@ def main() -> None:
     console = Console(highlight=False, soft_wrap=True)
     try:
         uvloop.run(measure(arguments.burst, arguments.waiting, console))
-    except* WrongResultError as errors:
-        sys.exit(str(errors.exceptions[0]))
+    except WrongResultError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

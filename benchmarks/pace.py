@@ -1,10 +1,11 @@
 """In which rhythm orders are handed in: at a fixed rate, or always so many on their way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -54,6 +55,17 @@ async def in_closed_loop(submit: Submit, finish: Finish, count: int, width: int)
         for _ in range(width):
             group.create_task(work())
     return submitted
+
+
+async def at_most(width: int, ask: Callable[[S], Awaitable[T]], subjects: Iterable[S]) -> list[T]:
+    """Asks about each of them, so many at a time."""
+    slots = asyncio.Semaphore(width)
+
+    async def one(subject: S) -> T:
+        async with slots:
+            return await ask(subject)
+
+    return list(await asyncio.gather(*map(one, subjects)))
 
 
 async def _submit(submit: Callable[[], Awaitable[T]]) -> T:

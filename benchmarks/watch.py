@@ -11,7 +11,7 @@ from typing import Any
 from temporalio.client import Client
 
 from benchmarks.figures import Closed
-from benchmarks.pace import Submitted
+from benchmarks.pace import Submitted, at_most
 
 AT_ONCE = 8
 PATIENCE_S = 120
@@ -41,13 +41,7 @@ class Watch:
 
     async def closed(self, orders: Sequence[Submitted]) -> list[Closed]:
         """Waits until all orders are closed, and tells how each went."""
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def look(order: Submitted) -> Closed:
-            async with slots:
-                return await self._closed(order)
-
-        return list(await asyncio.gather(*map(look, orders)))
+        return await at_most(AT_ONCE, self._closed, orders)
 
     async def _closed(self, order: Submitted) -> Closed:
         handle: Any = self._client.get_workflow_handle(order.workflow_id)

@@ -113,20 +113,12 @@ async def _paused(place: Place, planned: Planned) -> AsyncIterator[Hits]:
 async def _slowed(place: Place, planned: Planned) -> AsyncIterator[Hits]:
     target, delay_ms = planned.target, planned.level
     if target is Target.MERCHANT:
-        before = place.merchant.asked
-
-        async def asked() -> int:
-            return place.merchant.asked - before
-
+        asked = _since(lambda: place.merchant.asked)
         async with _told(place, target, {"delay_ms": delay_ms}):
             yield asked
         return
     proxy = place.site.proxies[target]
-    before = proxy.requests
-
-    async def passed() -> int:
-        return proxy.requests - before
-
+    passed = _since(lambda: proxy.requests)
     if target in {Target.POSTGRES, Target.TEMPORAL}:
         proxy.delay_s = delay_ms / 1000
         try:
@@ -142,11 +134,7 @@ async def _slowed(place: Place, planned: Planned) -> AsyncIterator[Hits]:
 async def _failing(place: Place, planned: Planned) -> AsyncIterator[Hits]:
     target, status = planned.target, planned.level
     if target is Target.MERCHANT:
-        before = place.merchant.failed
-
-        async def failed() -> int:
-            return place.merchant.failed - before
-
+        failed = _since(lambda: place.merchant.failed)
         async with _told(place, target, {"status": status}):
             yield failed
         return
@@ -296,19 +284,16 @@ async def _send_again(place: Place, event: str) -> None:
 @asynccontextmanager
 async def _forgotten(place: Place, planned: Planned) -> AsyncIterator[Hits]:
     """Has Temporal forget closed orders; then their event comes once more, and their customer."""
-    before = len(place.forgotten)
+    hits = _since(lambda: len(place.forgotten))
 
     async def keep_forgetting() -> None:
-        while len(place.forgotten) < before + FORGOTTEN_AT_ONCE:
+        while await hits() < FORGOTTEN_AT_ONCE:
             with suppress(RPCError, TimeoutError):
                 await _forget_one(place)
             await asyncio.sleep(planned.lasts_s / FORGOTTEN_AT_ONCE)
 
-    async def so_far() -> int:
-        return len(place.forgotten) - before
-
     async with _meanwhile(keep_forgetting()):
-        yield so_far
+        yield hits
 
 
 async def _forget_one(place: Place) -> None:
@@ -336,6 +321,16 @@ async def _forget(client: Client, workflow_id: str, run_id: str) -> None:
             while True:
                 await handle.describe()
                 await asyncio.sleep(0.2)
+
+
+def _since(count: Callable[[], int]) -> Hits:
+    """How far something has been counted from now on."""
+    before = count()
+
+    async def since() -> int:
+        return count() - before
+
+    return since
 
 
 def _is_down(place: Place, target: Target) -> Hits:

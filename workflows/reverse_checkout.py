@@ -67,9 +67,7 @@ class ReverseCheckout(OperatedWorkflow):
                 return ReversalResult(id=request.id)
             self._steps.session_id = record.session_id = snapshot.session_id
             if snapshot.aims != self._told:
-                # Stripe tells of one change by several events; the order needs one signal.
-                await self._resume_order(snapshot.session_id)
-                self._told = snapshot.aims
+                await self._tell_order(snapshot.session_id, snapshot.aims)
             by_hand = snapshot.by_hand
             if by_hand and self._is_told_apart() and workflow.patched("refunds-ask-people"):
                 by_hand = ()
@@ -110,6 +108,11 @@ class ReverseCheckout(OperatedWorkflow):
             ReversalActivities.record_reversal, self._request, options.REVERSAL
         )
 
+    async def _tell_order(self, session_id: str, aims: tuple[str, ...]) -> None:
+        """Wakes the order, once: Stripe tells of one change by several events."""
+        self._told = aims
+        await self._resume_order(session_id)
+
     async def _resume_order(self, session_id: str) -> None:
         request = ResumeOrderInput(
             session_id=session_id, account=self._request.account, reversal_id=self._request.id
@@ -144,8 +147,7 @@ class ReverseCheckout(OperatedWorkflow):
                     and changed.aims != self._told
                     and workflow.patched("changed-aims-resume-orders")
                 ):
-                    self._told = changed.aims
-                    await self._resume_order(changed.session_id)
+                    await self._tell_order(changed.session_id, changed.aims)
             if reverse is not None:
                 await reverse(ref, step)
             elif not await self._settle_by_hand(step, by_hand):

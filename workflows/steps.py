@@ -133,6 +133,11 @@ class Step:
     _news: int = 0
     _is_told: bool = False
 
+    @property
+    def title(self) -> str:
+        """Its name for the Temporal Web UI's summaries, which are Markdown."""
+        return as_text(self.name)
+
     def enter(self, state: StepState, error: str | None = None) -> None:
         """Changes the state, where everybody can see it."""
         self.state = state
@@ -161,7 +166,7 @@ class Step:
                     request,
                     start_to_close_timeout=how.local_timeout,
                     retry_policy=RetryPolicy(maximum_attempts=1),
-                    summary=as_text(self.name),
+                    summary=self.title,
                 )
             except FailureError as error:
                 queue = queue_named_by(_cause(error))
@@ -176,7 +181,7 @@ class Step:
                 schedule_to_close_timeout=how.give_up_after,
                 heartbeat_timeout=how.heartbeat,
                 retry_policy=options.RETRY,
-                summary=as_text(self.name),
+                summary=self.title,
             )
         except FailureError as error:
             raise _refused(_cause(error)) from error
@@ -188,16 +193,14 @@ class Step:
             raise _refused(cause) from error
         self.enter(StepState.RETRYING, _sentence(cause))
         delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
-        again = f"retry {as_text(self.name)}"
+        again = f"retry {self.title}"
         await workflow.sleep(delay or options.FALLBACK_DELAY, summary=again)
 
     async def wait_until(self, condition: Callable[[], bool], at_most: timedelta) -> None:
         """Waits durably for a condition, or until the time has run out."""
         self.enter(StepState.WAITING)
         try:
-            await workflow.wait_condition(
-                condition, timeout=at_most, timeout_summary=as_text(self.name)
-            )
+            await workflow.wait_condition(condition, timeout=at_most, timeout_summary=self.title)
         except TimeoutError:
             workflow.logger.info("%s: nothing heard within %s", self.name, at_most)
         self.enter(StepState.RUNNING)
@@ -241,7 +244,7 @@ class Step:
             await workflow.wait_condition(
                 lambda: self._news > heard or bool(self._decisions),
                 timeout=at_most,
-                timeout_summary=f"look again at {as_text(self.name)}",
+                timeout_summary=f"look again at {self.title}",
             )
         if self._decisions:
             raise StepDecidedError(self._decisions[-1])
@@ -283,7 +286,7 @@ class Step:
             await workflow.wait_condition(
                 lambda: bool(self._decisions) or self.has_news() or self._is_told,
                 timeout=options.alarm_delay(self.tries) if alarmed else None,
-                timeout_summary=f"try {as_text(self.name)} again by itself",
+                timeout_summary=f"try {self.title} again by itself",
             )
         except TimeoutError:
             return Verdict.RETRY

@@ -1,11 +1,13 @@
 """How much is drawn: the same few examples by `make test`, many new ones by `make explore`."""
 
-from collections.abc import Iterator, MutableMapping
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, MutableMapping
 from copy import deepcopy
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 REMOVED = object()
 OTHERS: tuple[Any, ...] = (
@@ -37,6 +39,23 @@ def drawn(examples: int, explored: int) -> settings:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
+
+
+async def draw(
+    how: settings, ask: Callable[..., Coroutine[Any, Any, None]], **strategies: SearchStrategy[Any]
+) -> None:
+    """Calls a coroutine function with what Hypothesis draws, on this event loop.
+
+    Hypothesis itself is in a thread meanwhile: what is asked answers on this loop, too.
+    """
+    loop = asyncio.get_running_loop()
+
+    @how
+    @given(**strategies)
+    def send(**values: Any) -> None:
+        asyncio.run_coroutine_threadsafe(ask(**values), loop).result()
+
+    await asyncio.to_thread(send)
 
 
 def bend(data: Any, changes: list[Bend]) -> None:

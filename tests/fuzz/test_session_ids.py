@@ -1,13 +1,11 @@
 """Whatever stands where a Checkout Session's ID should: no such order, and nothing begins."""
 
-import asyncio
 from urllib.parse import quote
 
 import httpx
-from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz.drawn import drawn
+from tests.fuzz.drawn import draw, drawn
 from tests.harness.world import OPERATOR_TOKEN, World
 
 ODD = (
@@ -38,7 +36,6 @@ BEARER = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
 
 
 async def test_no_such_order_is_all_that_is_said(world: World) -> None:
-    loop = asyncio.get_running_loop()
     begun = await _workflows(world)
 
     async def ask(session_id: str) -> None:
@@ -51,12 +48,8 @@ async def test_no_such_order_is_all_that_is_said(world: World) -> None:
         for answer in answers:
             _assert_unknown(answer, session_id)
 
-    @drawn(40, 3_000)
-    @given(session_id=st.one_of(st.sampled_from(ODD), st.text(min_size=1), _NEARLY))
-    def send(session_id: str) -> None:
-        asyncio.run_coroutine_threadsafe(ask(session_id), loop).result()
-
-    await asyncio.to_thread(send)
+    session_ids = st.one_of(st.sampled_from(ODD), st.text(min_size=1), _NEARLY)
+    await draw(drawn(40, 3_000), ask, session_id=session_ids)
     assert await _workflows(world) == begun
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,7 +28,7 @@ from domain.catalog import Catalog
 from domain.errors import FulfillmentError
 from domain.reversals import ReversalObject
 from local.ports import free_port
-from tests.fuzz.drawn import Bend, bend, bends, drawn
+from tests.fuzz.drawn import Bend, bend, bends, draw, drawn
 from tests.harness.serving import serving
 from tests.harness.shop import ACCESS, shipment
 from tests.harness.world import API_KEY, World
@@ -110,21 +109,17 @@ def _reads(client: Any, sold: Sold) -> list[Callable[[], Awaitable[object]]]:
 
 async def test_bent_answers_are_read_or_refused(sold: Sold, bender: tuple[Bender, str]) -> None:
     bending, url = bender
-    loop = asyncio.get_running_loop()
     async with open_stripe(API_KEY, api_base=url) as client:
         reads = _reads(client, sold)
         for read in reads:
             await read()
 
-        @drawn(40, 3_000)
-        @given(changes=bends)
-        def ask(changes: list[Bend]) -> None:
+        async def ask(changes: list[Bend]) -> None:
             bending.bends = changes
             for read in reads:
-                asked = asyncio.run_coroutine_threadsafe(_outcome(read), loop)
-                asked.result()
+                await _outcome(read)
 
-        await asyncio.to_thread(ask)
+        await draw(drawn(40, 3_000), ask, changes=bends)
 
 
 async def _outcome(read: Callable[[], Awaitable[object]]) -> None:

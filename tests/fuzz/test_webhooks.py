@@ -1,20 +1,17 @@
 """Webhooks of any body and signature: an event of Stripe's, or refused; never an error of ours."""
 
-import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 import stripe
-from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.service import RPCError
 
-from tests.fuzz.drawn import Bend, bend, bends, drawn
+from tests.fuzz.drawn import Bend, bend, bends, draw, drawn
 from tests.harness.world import WEBHOOK_SECRET, World
 
 SESSION = f"cs_test_{uuid4().hex}"
@@ -44,35 +41,24 @@ def _signed(body: bytes) -> str:
     return str(stripe.WebhookSignature.generate_signature_header(body.decode(), WEBHOOK_SECRET))
 
 
-async def _run(send: Callable[[], None]) -> None:
-    """Runs what Hypothesis draws in a thread: the API answers on this one's event loop."""
-    await asyncio.to_thread(send)
-
-
-def _answer(world: World, body: bytes, signature: str | None) -> Awaitable[httpx.Response]:
+async def _answer(world: World, body: bytes, signature: str | None) -> httpx.Response:
     headers = {} if signature is None else {"Stripe-Signature": signature}
-    return world.api.post("/webhook", content=body, headers=headers)
+    return await world.api.post("/webhook", content=body, headers=headers)
 
 
 async def test_signed_events_of_any_form_are_taken_or_refused(world: World) -> None:
-    loop = asyncio.get_running_loop()
-
-    @drawn(60, 5_000)
-    @given(event=st.sampled_from([EVENT, THIN]), changes=bends)
-    def send(event: dict[str, Any], changes: list[Bend]) -> None:
+    async def send(event: dict[str, Any], changes: list[Bend]) -> None:
         bent = json.loads(json.dumps(event))
         bend(bent, changes)
         body = json.dumps(bent).encode()
-        asked = asyncio.run_coroutine_threadsafe(_whole(_answer(world, body, _signed(body))), loop)
-        answer = asked.result()
+        answer = await _answer(world, body, _signed(body))
         assert answer.status_code in {200, 400}, (answer.status_code, bent)
         assert set(answer.json()) in ({"received"}, {"error"})
 
-    await _run(send)
+    await draw(drawn(60, 5_000), send, event=st.sampled_from([EVENT, THIN]), changes=bends)
 
 
 async def test_signed_text_that_is_no_event_is_refused(world: World) -> None:
-    loop = asyncio.get_running_loop()
     texts = st.one_of(
         st.text().map(str.encode),
         st.recursive(
@@ -82,19 +68,16 @@ async def test_signed_text_that_is_no_event_is_refused(world: World) -> None:
         st.just(b"[" * 100_000),
     )
 
-    @drawn(40, 2_000)
-    @given(body=texts)
-    def send(body: bytes) -> None:
-        asked = asyncio.run_coroutine_threadsafe(_whole(_answer(world, body, _signed(body))), loop)
-        assert asked.result().status_code == 400, body[:200]
+    async def send(body: bytes) -> None:
+        answer = await _answer(world, body, _signed(body))
+        assert answer.status_code == 400, body[:200]
 
-    await _run(send)
+    await draw(drawn(40, 2_000), send, body=texts)
 
 
 async def test_what_no_secret_of_ours_has_signed_is_refused_and_starts_nothing(
     world: World,
 ) -> None:
-    loop = asyncio.get_running_loop()
     session_id = f"cs_test_{uuid4().hex}"
     body = json.dumps({**EVENT, "data": {"object": {"id": session_id}}}).encode()
     now = int(time.time())
@@ -118,16 +101,9 @@ async def test_what_no_secret_of_ours_has_signed_is_refused_and_starts_nothing(
         ),
     )
 
-    @drawn(60, 5_000)
-    @given(signature=signatures)
-    def send(signature: str | None) -> None:
-        asked = asyncio.run_coroutine_threadsafe(_whole(_answer(world, body, signature)), loop)
-        assert asked.result().status_code == 400, signature
+    async def send(signature: str | None) -> None:
+        assert (await _answer(world, body, signature)).status_code == 400, signature
 
-    await _run(send)
+    await draw(drawn(60, 5_000), send, signature=signatures)
     with pytest.raises(RPCError, match="not found"):
         await world.workflow(session_id).describe()
-
-
-async def _whole(answer: Awaitable[httpx.Response]) -> httpx.Response:
-    return await answer
