@@ -1,5 +1,6 @@
 """Mail by SMTP."""
 
+import asyncio
 from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
@@ -31,6 +32,7 @@ class SmtpMailer:
     def __init__(self, url: str, *, sender: str) -> None:
         self._url = urlsplit(url)
         self._sender = sender
+        self._goodbyes: set[asyncio.Task[None]] = set()
 
     async def send(self, email: Email) -> None:
         """See `activities.ports.Mailer`."""
@@ -52,10 +54,11 @@ class SmtpMailer:
                 f"{VENDOR}_unavailable", f"mail server: {type(error).__name__}"
             ) from error
         finally:
-            # The mail is accepted or not by now; a failing goodbye must not send it again.
-            with suppress(aiosmtplib.SMTPException, OSError):
-                await client.quit()
-            client.close()
+            # Behind the caller's back: the mail is accepted or not by now, and until the caller has
+            # recorded it, whoever dies sends it again. The loop itself holds its tasks but weakly.
+            goodbye = asyncio.create_task(_say_goodbye(client))
+            self._goodbyes.add(goodbye)
+            goodbye.add_done_callback(self._goodbyes.discard)
 
     def _client(self) -> aiosmtplib.SMTP:
         url = self._url
@@ -88,6 +91,14 @@ class SmtpMailer:
         message.set_content(email.text)
         message.add_alternative(email.html, subtype="html")
         return message
+
+
+async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
+    try:
+        with suppress(aiosmtplib.SMTPException, OSError):
+            await client.quit()
+    finally:
+        client.close()
 
 
 def _answered(code: int) -> PermanentError | TransientError:

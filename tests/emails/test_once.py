@@ -1,16 +1,20 @@
 """Each mail goes out once, but in the one window that SMTP leaves open."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiosmtpd.smtp import SMTP
 
 from activities.mails import Mails
 from adapters.smtp_mailer import SmtpMailer
 from database.emails import RECEIPT
 from domain.errors import FulfillmentError, TransientError
+from domain.mail import Email
+from local.ports import LOCALHOST, free_port
 from tests.emails.samples import renderer
 from tests.harness.world import World
 
@@ -81,6 +85,30 @@ async def test_in_the_open_window_a_mail_goes_out_again_under_its_id(world: Worl
     await _mails(world).send(session_id, RECEIPT)
     first, second = await _ids(world)
     assert first == second == f"<{session_id}.receipt@127.0.0.1>"
+
+
+class SlowGoodbye:
+    """A mail server, as aiosmtpd calls it, that takes its time only once it is done."""
+
+    def __init__(self) -> None:
+        self.said = asyncio.Event()
+
+    async def handle_DATA(self, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
+        return "250 taken"
+
+    async def handle_QUIT(self, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
+        self.said.set()
+        return await asyncio.Future()
+
+
+async def test_a_mail_counts_as_sent_before_the_mail_servers_goodbye() -> None:
+    """A worker that dies meanwhile would send it again."""
+    server, port = SlowGoodbye(), free_port()
+    mail = Email(to="jo@example.com", subject="Hello", text="x", html="x", message_id="<1@x>")
+    listening = asyncio.get_running_loop().create_server(lambda: SMTP(server), LOCALHOST, port)
+    async with asyncio.timeout(5), await listening:
+        await SmtpMailer(f"smtp://{LOCALHOST}:{port}", sender="shop@example.com").send(mail)
+        await server.said.wait()
 
 
 async def test_without_an_address_nothing_is_sent(world: World) -> None:
