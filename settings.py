@@ -56,6 +56,7 @@ UNENCRYPTED = "none"
 STANDARD_WEBHOOKS_FORM = "each secret is whsec_ and 24 to 64 bytes in base64"
 _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{16,}")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
+_HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:]+")
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
@@ -267,7 +268,7 @@ class Settings(DatabaseSettings, _TemporalSettings):
     and verify what they call back with."""
     service_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Hosts that a product's `webhook_url` may name, comma-separated; empty: any, but at no
-    link-local, multicast or unspecified address."""
+    link-local, multicast or unspecified address, nor where a cloud keeps its metadata."""
     app_token: SecretStr | None = None
     """Bearer token with which the merchant's own application checks entitlements."""
     mail_webhook_secrets: _Secrets = ()
@@ -448,6 +449,13 @@ class Settings(DatabaseSettings, _TemporalSettings):
         for origin in value:
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError("must be origins as https://shop.example, comma-separated")
+        return value
+
+    @field_validator("service_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_HOST.fullmatch(host) for host in value):
+            raise ValueError("must be hosts as api.shop.example, without ports, comma-separated")
         return value
 
     @field_validator("smtp_url")

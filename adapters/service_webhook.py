@@ -7,7 +7,7 @@ import asyncio
 import socket
 from collections.abc import Collection, Sequence
 from contextlib import aclosing, suppress
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
 import httpx
@@ -22,6 +22,24 @@ VENDOR = "service"
 TIMEOUT_S = 30.0
 """For a whole answer."""
 MAX_ANSWER_BYTES = 256 * 1024
+METADATA = frozenset(
+    ip_network(network)
+    for network in (
+        # Alibaba Cloud, "View instance metadata".
+        "100.100.100.200",
+        # Azure, "What is IP address 168.63.129.16?".
+        "168.63.129.16",
+        # AWS, "Access instance metadata for an EC2 instance"; the range has its other servers.
+        "fd00:ec2::/32",
+        # Google Cloud, "View and query VM metadata".
+        "fd20:ce::254",
+        # Scaleway, "Using the Instance metadata API".
+        "fd00:42::42",
+    )
+)
+"""Where clouds give secrets away without being asked for any, apart from link-local addresses."""
+NAT64 = IPv6Network("64:ff9b::/96")
+"""Source: RFC 6052, "Well-Known Prefix"."""
 
 
 class WebhookService:
@@ -138,8 +156,20 @@ def _may_serve(text: str) -> bool:
     """Whether a service can be at an address; private ones are the merchant's own network."""
     address = ip_address(text)
     if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
-    return not (address.is_link_local or address.is_multicast or address.is_unspecified)
+        address = _within(address) or address
+    return not (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or any(address in network for network in METADATA)
+    )
+
+
+def _within(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that packets to an IPv6 address end at."""
+    if address in NAT64:
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour
 
 
 async def _bounded(answer: httpx.Response) -> bytes:

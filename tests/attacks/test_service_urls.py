@@ -40,6 +40,13 @@ REQUEST = ServiceReversalRequest(
         "0.0.0.0",  # noqa: S104 - nothing listens there
         "[::]",
         "224.0.0.1",
+        "100.100.100.200",
+        "168.63.129.16",
+        "[fd00:ec2::254]",
+        "[fd20:ce::254]",
+        "[fd00:42::42]",
+        "[64:ff9b::169.254.169.254]",
+        "[2002:a9fe:a9fe::1]",
     ],
 )
 async def test_no_service_is_asked_where_none_can_be(host: str) -> None:
