@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -64,9 +65,11 @@ class Sold:
     """What is read."""
 
     session_id: str
-    intent_id: str
-    refund_id: str
     price_id: str
+    refunded: str
+    """A PaymentIntent; another one is disputed, and warned of."""
+    disputed: str
+    told_by: dict[ReversalObject, str]
 
 
 @pytest.fixture
@@ -74,10 +77,28 @@ async def sold(world: World) -> Sold:
     price_id = await world.shop.price(ACCESS)
     session_id = await world.shop.checkout(price_id, await world.shop.price(shipment("ANY")))
     await world.shop.pay(session_id)
+    refunded = await _intent(world, session_id)
+    refund = await world.shop.stripe.v1.refunds.create_async({"payment_intent": refunded})
+    disputed = await world.shop.buy(ACCESS)
+    warned = await world.shop.control("POST", f"/sessions/{disputed}/fraud_warning")
+    opened = await world.shop.control("POST", f"/sessions/{disputed}/dispute")
+    return Sold(
+        session_id,
+        price_id,
+        refunded=refunded,
+        disputed=await _intent(world, disputed),
+        told_by={
+            ReversalObject.REFUND: refund.id,
+            ReversalObject.CHARGE: str(refund.charge),
+            ReversalObject.DISPUTE: opened["dispute"]["id"],
+            ReversalObject.FRAUD_WARNING: warned["early_fraud_warning"]["id"],
+        },
+    )
+
+
+async def _intent(world: World, session_id: str) -> str:
     session = await world.shop.stripe.v1.checkout.sessions.retrieve_async(session_id)
-    intent_id = str(session.payment_intent)
-    refund = await world.shop.stripe.v1.refunds.create_async({"payment_intent": intent_id})
-    return Sold(session_id, intent_id, refund.id, price_id)
+    return str(session.payment_intent)
 
 
 @pytest.fixture
@@ -98,12 +119,17 @@ def _reads(client: Any, sold: Sold) -> list[Callable[[], Awaitable[object]]]:
         lambda: StripeCheckout(client).retrieve(sold.session_id),
         lambda: StripeRefunds(client).payment_of(sold.session_id, None),
         lambda: StripeStorefront(client, Catalog()).prices([sold.price_id]),
-        lambda: reversals.payment_of(ReversalObject.REFUND, sold.refund_id, None),
-        lambda: reversals.session_of(sold.intent_id, None),
-        lambda: reversals.of_payment(sold.intent_id, None),
+        lambda: reversals.session_of(sold.refunded, None),
+        lambda: reversals.of_payment(sold.refunded, None),
+        lambda: reversals.of_payment(sold.disputed, None),
         lambda: feed.completed(None, since, None),
         lambda: feed.events(None, since, None, undelivered_only=False),
-        lambda: feed.reversals(ReversalObject.REFUND, None, since, None),
+        *(partial(reversals.payment_of, *told, None) for told in sold.told_by.items()),
+        *(
+            partial(feed.reversals, kind, None, since, None)
+            for kind in sold.told_by
+            if kind is not ReversalObject.CHARGE
+        ),
     ]
 
 

@@ -73,6 +73,8 @@ async def test_signed_text_that_is_no_event_is_refused(world: World) -> None:
         assert answer.status_code == 400, body[:200]
 
     await draw(drawn(40, 2_000), send, body=texts)
+    queue = world.settings.temporal_task_queue
+    assert (await world.client.count_workflows(f"TaskQueue = '{queue}'")).count == 0
 
 
 async def test_what_no_secret_of_ours_has_signed_is_refused_and_starts_nothing(
