@@ -23,7 +23,7 @@ from tests.harness.many_orders import fill
 from tests.harness.statements import Plan, noting_statements, plans_of
 from tests.harness.use import command, visit
 from tests.harness.world import open_world
-from tests.replay.record import PATHS, SETTINGS, RecordedPath, name_of
+from tests.replay.paths import PATHS, SETTINGS, RecordedPath, name_of, worker_of
 from workflows.client import connect
 
 READS_ALL = {
@@ -65,7 +65,7 @@ async def used_plans(
             opened = open_world(
                 database_url, client, temporal_address, work, **SETTINGS.get(path, {})
             )
-            async with opened as world, world.worker():
+            async with opened as world, worker_of(path, world):
                 session_id = await path(world)
                 if number == 0:
                     await visit(world, session_id)

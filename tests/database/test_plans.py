@@ -6,15 +6,15 @@ from temporalio.client import Client
 
 from tests.database.plans import is_slow, used_plans
 from tests.harness.many_orders import fill
-from tests.replay import record
+from tests.replay import paths
 
 ORDERS = 20_000
 MAX_COST = 1500
 """Less than to read the orders as a whole."""
 PATHS = tuple(
     path
-    for path in record.PATHS
-    if record.name_of(path) in {"mixed_order", "held_order", "refund_asked_for", "sweep"}
+    for path in paths.PATHS
+    if paths.name_of(path) in {"mixed_order", "held_order", "refund_asked_for", "sweep"}
 )
 """They execute most of what all paths do, in a fifth of the time."""
 

@@ -1,23 +1,15 @@
 """Payments that are settled, or lost, long after checkout."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
-from temporalio.worker import Worker
 
-from activities.interceptor import ErrorTranslator
 from domain.orders import OrderState
 from tests.harness.shop import ACCESS
 from tests.harness.world import World, eventually
-from worker import assembled_worker
 from workflows import options
-from workflows.catalog_file import read_catalog
-from workflows.client import connect
-from workflows.fulfill_checkout import FulfillCheckout
 
 
 async def test_success_after_fourteen_days_fulfills(skipping_world: World) -> None:
@@ -90,27 +82,6 @@ async def test_a_payment_that_arrives_after_the_order_was_given_up_is_fulfilled(
     assert len(await world.mails()) == 1
 
 
-@asynccontextmanager
-async def _without_regular_activities(world: World) -> AsyncIterator[None]:
-    """A worker on which all regular activities wait."""
-    catalog = read_catalog(world.settings.catalog_file)
-    # No client has two workers on one queue, and one of these only lends its activities.
-    address, namespace = world.settings.temporal_address, world.settings.temporal_namespace
-    own, lending = [await connect(address, namespace) for _ in range(2)]
-    async with (
-        assembled_worker(world.settings, lending, catalog) as assembled,
-        Worker(
-            own,
-            task_queue=world.settings.temporal_task_queue,
-            workflows=[FulfillCheckout],
-            activities=assembled.activities,
-            no_remote_activities=True,
-            interceptors=[ErrorTranslator()],
-        ),
-    ):
-        yield
-
-
 async def test_a_payment_that_arrives_while_an_operator_is_answered_is_fulfilled(
     world: World,
 ) -> None:
@@ -122,7 +93,7 @@ async def test_a_payment_that_arrives_while_an_operator_is_answered_is_fulfilled
     async def closed() -> bool | None:
         return (await world.order(session_id)).state is OrderState.PAYMENT_FAILED or None
 
-    async with _without_regular_activities(world):
+    async with world.worker_without_regular_activities():
         await world.shop.pay(session_id, "bank_debit")
         await world.step_in(session_id, "action_required")
         held = await world.workflow(session_id).start_update(

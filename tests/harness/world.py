@@ -19,8 +19,10 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.interceptor import ErrorTranslator
 from api.app import create_app
 from database.engine import Database
 from database.order_view import read_order
@@ -37,8 +39,9 @@ from tests.harness.serving import serving
 from tests.harness.shop import Shop
 from worker import assembled_worker
 from workflows.catalog_file import read_catalog
-from workflows.client import Fulfillments
+from workflows.client import Fulfillments, connect
 from workflows.contract import FulfillmentResult, OperatorDecision, StepView
+from workflows.fulfill_checkout import FulfillCheckout
 from workflows.reconcile import ReconcileCheckouts, SweepReport
 
 T = TypeVar("T")
@@ -97,6 +100,26 @@ class World:
         runner = SandboxedWorkflowRunner()
         assembled = assembled_worker(self.settings, self.client, catalog, runner=runner)
         async with assembled as workers, workers:
+            yield
+
+    @asynccontextmanager
+    async def worker_without_regular_activities(self) -> AsyncIterator[None]:
+        """Runs a worker of orders on which all regular activities wait."""
+        catalog = read_catalog(self.settings.catalog_file)
+        # No client has two workers on one queue, and one of these only lends its activities.
+        address, namespace = self.settings.temporal_address, self.settings.temporal_namespace
+        own, lending = [await connect(address, namespace) for _ in range(2)]
+        async with (
+            assembled_worker(self.settings, lending, catalog) as assembled,
+            Worker(
+                own,
+                task_queue=self.settings.temporal_task_queue,
+                workflows=[FulfillCheckout],
+                activities=assembled.activities,
+                no_remote_activities=True,
+                interceptors=[ErrorTranslator()],
+            ),
+        ):
             yield
 
     def workflow(self, session_id: str) -> WorkflowHandle[Any, FulfillmentResult]:

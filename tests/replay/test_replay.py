@@ -1,14 +1,16 @@
 """Histories of every release replay under today's code, which asks for the same in order."""
 
 import json
+import re
+from difflib import unified_diff
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.record import PATHS, name_of
-from tests.replay.sequences import HISTORIES, VERSION, read, replay
+from tests.replay.paths import PATHS, name_of
+from tests.replay.sequences import HISTORIES, ROOT, VERSION, read, replay
 
 
 def test_this_release_has_a_history_of_every_path() -> None:
@@ -16,10 +18,22 @@ def test_this_release_has_a_history_of_every_path() -> None:
     assert of_release == {f"{VERSION}-{name_of(path)}" for path in PATHS}
 
 
+def test_a_history_has_each_patch() -> None:
+    """Without one, the patch can go and nothing tells."""
+    named = {
+        name
+        for module in (ROOT / "workflows").rglob("*.py")
+        for name in re.findall(r"patched\(\"([^\"]+)\"\)", module.read_text())
+    }
+    asked = {line for name in HISTORIES for line in read(name)}
+    assert named
+    assert {name for name in named if f"set_patch_marker {name}" not in asked} == set()
+
+
 @pytest.mark.parametrize("name", HISTORIES)
 async def test_a_recorded_history_replays_by_the_same_sequence(name: str) -> None:
-    """Differs it, then running orders see it: keep them from it by `workflow.patched`."""
-    assert await replay(HISTORIES[name]) == read(name)
+    differs = "\n".join(unified_diff(read(name), await replay(HISTORIES[name]), lineterm=""))
+    assert not differs, f"running orders see it: keep them from it by workflow.patched\n{differs}"
 
 
 @pytest.mark.parametrize("name", HISTORIES)
