@@ -15,6 +15,10 @@ from settings import Settings, load
 GRACEFUL_SHUTDOWN_S = 10
 """How long requests may go on once no new ones are taken."""
 
+KEEP_ALIVE_S = 75
+"""Longer than load balancers keep a connection that rests (nginx and AWS's ALB a minute): one that
+is closed just as it is used again is a 502 to whoever asked."""
+
 
 class DrainingServer(uvicorn.Server):
     """Takes requests for a while yet after SIGTERM, and says at /readyz that it will not for long.
@@ -61,6 +65,7 @@ def main() -> None:
         log_config=None,
         # Open pages listen for as long as they are let: they connect again elsewhere.
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = DrainingServer(config, app, settings.api_drain_seconds)
     server.run()

@@ -245,6 +245,8 @@ def _api(plan: Blueprint, port: int) -> Part:
         *("--host", LOCALHOST, "--port", str(port)),
         # Open pages of orders listen for as long as they are let.
         *("--timeout-graceful-shutdown", "2"),
+        # As `python -m api` does.
+        *("--timeout-keep-alive", "75"),
         env=plan.environment,
         health_url=f"http://{LOCALHOST}:{port}/readyz",
     )

@@ -4,11 +4,16 @@ import argparse
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 
 from .app import create_app
 from .config import EmulatorConfig
+
+KEEP_ALIVE_S: Final = 75
+"""Longer than clients keep a connection that rests (httpx, which the SDK may use, 5 seconds): one
+that is closed just as it is used again fails that request."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -50,6 +55,7 @@ def main() -> None:
         port=port,
         log_level="warning",
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         # Only Stripe's CLI (`stripe listen`) wants it.
         ws="websockets-sansio" if importlib.util.find_spec("websockets") else "none",
     )

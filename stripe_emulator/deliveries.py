@@ -245,8 +245,8 @@ class Deliveries:
             delivery.next_attempt_at = None
 
     async def _attempt(self, delivery: Delivery) -> Answer:
-        body = delivery.body()
         async with self._slots:
+            body = delivery.body()
             at = current_clock.get().time()
             # The signature's time is the real one, however far ahead the clock is: a receiver
             # holds it against its own clock, which nobody moved. Stripe's SDK would take one

@@ -1,7 +1,11 @@
 """The real stack, all of it, once: it answers, stays on this machine, and serves the demo."""
 
+import asyncio
+import http.client
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, closing
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -43,6 +47,21 @@ async def test_everything_listens_on_this_machine_only(stack: Stack) -> None:
         if connection.status == psutil.CONN_LISTEN
     }
     assert addresses == {"127.0.0.1"}
+
+
+async def test_a_connection_may_rest_for_longer_than_clients_keep_it(stack: Stack) -> None:
+    ports = [urlsplit(stack.urls[name]).port for name in ("API", "Shop")]
+    with ExitStack() as exits:
+        connections = [
+            exits.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port)))
+            for port in ports
+        ]
+        for seconds in (0, 6):
+            # One that the server has closed fails here.
+            await asyncio.sleep(seconds)
+            for connection in connections:
+                connection.request("HEAD", "/")
+                connection.getresponse().read()
 
 
 async def test_killed_worker_comes_back(stack: Stack) -> None:
