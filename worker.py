@@ -97,6 +97,11 @@ CARRIER_JOBS = ("book_shipment", "abandon_shipment", "reverse_shipment")
 MAILS_OF_ORDERS = ("send_receipt", "send_payment_failed", "send_delivery", "send_question")
 MAIL_JOBS = (*MAILS_OF_ORDERS, "send_email", "mail_parcel_news", "mail_alerts")
 """The activities that a limit of the outside system is about."""
+SWEEP_JOBS = (
+    *("resume_orders", "keep_stock", "send_unsent"),
+    *("begin_sweep", "sweep_page", "raise_overdue"),
+)
+"""The activities that go through what may be a lot."""
 WORKFLOWS = [
     FulfillCheckout,
     ReconcileCheckouts,
@@ -282,7 +287,7 @@ async def assembled_worker(
             OrderInLogs(),
             ErrorTranslator(),
             Routed(_routes(settings)),
-            Heartbeats(MAIL_JOBS),
+            Heartbeats((*MAIL_JOBS, *SWEEP_JOBS)),
             Paced(_paces(settings, database)),
         ]
 

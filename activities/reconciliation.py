@@ -339,7 +339,6 @@ class ReconciliationActivities:
             if finding.action is Action.NOTHING:
                 continue
             session_id = finding.session.id
-            activity.heartbeat(session_id)
             try:
                 await self._reconciler.act(finding)
             except PermanentError as error:
@@ -361,7 +360,6 @@ class ReconciliationActivities:
     ) -> SweepPageResult:
         page, changed = await self._reconciler.reversals_page(kind, request)
         for seen, is_known in changed.items():
-            activity.heartbeat(seen.id)
             await self._reconciler.notice(seen, request.target.account, again=is_known)
         return SweepPageResult(
             seen=len(page.reversals) + page.unreadable,

@@ -82,8 +82,8 @@ SWEEP = StepOptions(
     timeout=timedelta(minutes=10),
     give_up_after=timedelta(hours=1),
     local_timeout=timedelta(0),
+    heartbeat=timedelta(minutes=1),
 )
-SWEEP_HEARTBEAT = timedelta(minutes=1)
 
 MESSAGE_DELAYS = (
     timedelta(seconds=5),

@@ -26,6 +26,12 @@ with workflow.unsafe.imports_passed_through():
 _V = TypeVar("_V")
 
 WORKFLOW = "ReconcileCheckouts"
+_OPTIONS = workflow.ActivityConfig(
+    start_to_close_timeout=options.SWEEP.timeout,
+    schedule_to_close_timeout=options.SWEEP.give_up_after,
+    heartbeat_timeout=options.SWEEP.heartbeat,
+    retry_policy=options.RETRY,
+)
 _MOST_DETAILS = 200
 """Lines: the details of a workflow hold 20 KB."""
 _MOST_TEXT = 2_000
@@ -85,10 +91,7 @@ class ReconcileCheckouts:
         if workflow.patched("send-unsent"):
             await self._send_unsent()
         plan = await workflow.execute_activity_method(
-            ReconciliationActivities.begin_sweep,
-            start_to_close_timeout=options.SWEEP.timeout,
-            schedule_to_close_timeout=options.SWEEP.give_up_after,
-            retry_policy=options.RETRY,
+            ReconciliationActivities.begin_sweep, **_OPTIONS
         )
         unswept = {"connected accounts": plan.problem} if plan.problem else {}
         for target in plan.targets:
@@ -121,11 +124,7 @@ class ReconcileCheckouts:
                 page = await workflow.execute_activity_method(
                     ReconciliationActivities.sweep_page,
                     SweepPageInput(target=target, feed=feed, after=after),
-                    start_to_close_timeout=options.SWEEP.timeout,
-                    schedule_to_close_timeout=options.SWEEP.give_up_after,
-                    heartbeat_timeout=options.SWEEP_HEARTBEAT,
-                    retry_policy=options.RETRY,
-                    summary=f"{feed} of {target.account or 'our own account'}",
+                    **(_OPTIONS | {"summary": f"{feed} of {target.account or 'our own account'}"}),
                 )
                 self._add(
                     seen=page.seen, done=page.done, failed=page.failed, unreadable=page.unreadable
@@ -147,38 +146,21 @@ class ReconcileCheckouts:
             page = await workflow.execute_activity_method(
                 ReconciliationActivities.resume_orders,
                 ResumeOrdersInput(after=after),
-                start_to_close_timeout=options.SWEEP.timeout,
-                schedule_to_close_timeout=options.SWEEP.give_up_after,
-                retry_policy=options.RETRY,
+                **_OPTIONS,
             )
             self._add(open_orders=page.seen, stranded=page.stranded)
             after = page.last
 
     async def _keep_stock(self) -> None:
-        kept = await workflow.execute_activity_method(
-            StockActivities.keep_stock,
-            start_to_close_timeout=options.SWEEP.timeout,
-            schedule_to_close_timeout=options.SWEEP.give_up_after,
-            retry_policy=options.RETRY,
-        )
+        kept = await workflow.execute_activity_method(StockActivities.keep_stock, **_OPTIONS)
         self._add(expired=kept.expired, woken=kept.woken)
 
     async def _send_unsent(self) -> None:
-        sent = await workflow.execute_activity_method(
-            OutboxActivities.send_unsent,
-            start_to_close_timeout=options.SWEEP.timeout,
-            schedule_to_close_timeout=options.SWEEP.give_up_after,
-            retry_policy=options.RETRY,
-        )
+        sent = await workflow.execute_activity_method(OutboxActivities.send_unsent, **_OPTIONS)
         self._add(sent=sent)
 
     async def _raise_overdue(self) -> None:
-        late = await workflow.execute_activity_method(
-            AlertActivities.raise_overdue,
-            start_to_close_timeout=options.SWEEP.timeout,
-            schedule_to_close_timeout=options.SWEEP.give_up_after,
-            retry_policy=options.RETRY,
-        )
+        late = await workflow.execute_activity_method(AlertActivities.raise_overdue, **_OPTIONS)
         self._add(late=late)
 
     def _add(

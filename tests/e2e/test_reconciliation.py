@@ -19,6 +19,8 @@ from domain.reconciliation import Action
 from local.ports import free_port
 from tests.harness.shop import ACCESS, shipment
 from tests.harness.world import World, eventually
+from worker import SWEEP_JOBS
+from workflows.reconcile import ReconcileCheckouts
 from workflows.schedule import ensure_schedule, schedule_id
 
 ORDERS = 200
@@ -194,6 +196,25 @@ async def test_connected_accounts_are_swept_too(world: World) -> None:
         assert (await connected.sweep()).done == {session.id: Action.START}
         assert (await world.result(session.id)).state is OrderState.FULFILLED
     assert (await world.order(session.id)).account == "acct_1ConnectedShop"
+
+
+async def test_a_sweep_whose_worker_dies_goes_on_within_a_minute(world: World) -> None:
+    async with world.worker():
+        await world.client.execute_workflow(
+            ReconcileCheckouts.run,
+            id=(sweep_id := f"sweep-{uuid4().hex}"),
+            task_queue=world.settings.temporal_task_queue,
+        )
+    history = await world.workflow(sweep_id).fetch_history()
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    beating = {each.activity_type.name for each in scheduled if each.heartbeat_timeout.seconds}
+    assert beating == set(SWEEP_JOBS)
+    for each in scheduled:
+        assert (each.heartbeat_timeout.seconds or each.start_to_close_timeout.seconds) <= 60
 
 
 async def test_the_schedule_is_made_once_and_sweeps(world: World) -> None:
