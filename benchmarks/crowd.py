@@ -176,6 +176,7 @@ async def measure(burst: int, waiting: int, console: Console) -> None:
         )
         service = await exits.enter_async_context(Service(settings))
         outside = await exits.enter_async_context(Outside(settings, stack.urls["Mail inbox"]))
+        await service.subscribe()
         async with database.transaction() as connection:
             await set_on_hand(connection, SKU, burst + waiting)
         client = await connect(settings.temporal_address, settings.temporal_namespace)

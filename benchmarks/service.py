@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 import stripe
 
+from api.events import handled_events
 from benchmarks.pace import Submitted
 from settings import Settings
 
@@ -72,6 +73,15 @@ class Service:
     ) -> None:
         await self._http.aclose()
         await self._stripe_http.close_async()  # type: ignore[no-untyped-call]
+
+    async def subscribe(self) -> None:
+        """Has Stripe send the events that `fulfillment setup` registers for, and no others."""
+        wanted: Any = list(handled_events())
+        endpoints = await self._stripe.webhook_endpoints.list_async()
+        async for endpoint in endpoints.auto_paging_iter():
+            await self._stripe.webhook_endpoints.update_async(
+                endpoint.id, {"enabled_events": wanted}
+            )
 
     async def sell(self, count: int) -> str:
         """Has sessions paid without a webhook being sent, and keeps the webhooks to send.
