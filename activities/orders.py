@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.alerts import Alerts
 from activities.ports import CheckoutSessions
 from activities.refunds import Refunder
 from activities.reversals import Reverser
+from database.audit import record_act_once
 from database.engine import Database
 from database.orders import (
     clear_order_problem,
@@ -86,6 +88,18 @@ class RefreshOrderInput(_Model):
     session_id: str
 
 
+class StepDecision(_Model):
+    """What an operator has decided about a step.
+
+    `verdict` is the name of the update, `tries` how often the step had been tried by then.
+    """
+
+    verdict: str
+    by: str
+    reason: str
+    tries: int
+
+
 class RecordStepInput(_Model):
     """How far a step came.
 
@@ -98,6 +112,8 @@ class RecordStepInput(_Model):
     fulfillment: FulfillmentRef | None = None
     error: str | None = None
     note: str | None = None
+    decision: StepDecision | None = None
+    """None where nobody decided, or under 0.3.0."""
 
 
 class CloseOrderInput(_Model):
@@ -105,6 +121,14 @@ class CloseOrderInput(_Model):
 
     session_id: str
     state: OrderState
+
+
+_ACTS = {
+    "retry": "step_retried",
+    "skip": "step_skipped",
+    "mark_fulfilled": "step_done_by_hand",
+}
+"""What the timeline calls the updates."""
 
 
 class OrderActivities:
@@ -282,6 +306,10 @@ class OrderActivities:
                 )
             else:
                 await clear_order_problem(connection, request.session_id, request.step)
+            if request.decision is not None:
+                await _record_decision(
+                    connection, request.session_id, request.step, request.decision
+                )
             await refresh_state(connection, request.session_id)
             if request.error is not None and refund is None:
                 alert = await self._alerts.record_stuck(
@@ -310,3 +338,16 @@ class OrderActivities:
         async with self._database.transaction() as connection:
             await lock_order(connection, request.session_id)
             return await close_order(connection, request.session_id, request.state)
+
+
+async def _record_decision(
+    connection: AsyncConnection, session_id: str, step: str, decision: StepDecision
+) -> None:
+    where = f"{step}, try {decision.tries}"
+    await record_act_once(
+        connection,
+        session_id,
+        act=_ACTS[decision.verdict],
+        by=decision.by,
+        detail=f"{where}: {decision.reason}" if decision.reason else where,
+    )

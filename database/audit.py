@@ -1,10 +1,14 @@
 """What was done to orders, by whom, and why."""
 
-from sqlalchemy import insert
+from datetime import timedelta
+
+from sqlalchemy import exists, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database.tables import audit
+from database.tables import audit, orders
 
+_SAME_TRY = timedelta(hours=1)
+"""How much later an activity may be tried again that has recorded an act, and not said so."""
 STRIPE = "stripe"
 """Who does what follows from a refund or dispute that was not asked for here."""
 SERVICE = "service"
@@ -25,3 +29,24 @@ async def record_act(
     """
     row = {"session_id": session_id, "act": act, "by": by, "detail": detail}
     await connection.execute(insert(audit), row)
+
+
+async def record_act_once(
+    connection: AsyncConnection, session_id: str, *, act: str, by: str, detail: str
+) -> None:
+    """As `record_act`, of what the record itself does not tell to have been done.
+
+    Lock the order first. The same act again is taken for another try of an activity; of an order
+    that is not recorded nothing is.
+    """
+    same = exists().where(
+        audit.c.session_id == session_id,
+        audit.c.act == act,
+        audit.c.by == by,
+        audit.c.detail == detail,
+        audit.c.created_at > func.now() - _SAME_TRY,
+    )
+    row = select(orders.c.session_id, literal(act), literal(by), literal(detail)).where(
+        orders.c.session_id == session_id, ~same
+    )
+    await connection.execute(insert(audit).from_select(["session_id", "act", "by", "detail"], row))

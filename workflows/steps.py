@@ -23,7 +23,7 @@ from temporalio.exceptions import (
 with workflow.unsafe.imports_passed_through():
     from activities.interceptor import MISCONFIGURED
     from activities.mails import MailActivities, SendQuestionInput
-    from activities.orders import OrderActivities, RecordStepInput
+    from activities.orders import OrderActivities, RecordStepInput, StepDecision
     from activities.progress import Progress
     from activities.routing import queue_named_by
     from domain.errors import REVERSED
@@ -113,7 +113,7 @@ class Step:
         ref: The fulfillment that it delivers, if it is one.
         allowed: What operators may decide about it.
         has_news: Whether something was heard that makes it worth trying again while parked.
-        by: Who decided.
+        decision: What an operator decided last.
         done_by_hand: Whether an operator has said that it is delivered.
     """
 
@@ -126,8 +126,7 @@ class Step:
     state: StepState = StepState.RUNNING
     tries: int = 0
     error: str | None = None
-    note: str | None = None
-    by: str | None = None
+    decision: StepDecision | None = None
     done_by_hand: bool = False
     _decisions: list[Verdict] = field(default_factory=list)
     _news: int = 0
@@ -267,11 +266,25 @@ class Step:
         waits = self.waits if self.ref is not None else self.state in PARKED_STATES
         return waits and not self._decisions
 
-    def decide(self, verdict: Verdict, note: str, by: str) -> None:
+    @property
+    def by(self) -> str | None:
+        """Who decided."""
+        return None if self.decision is None else self.decision.by
+
+    @property
+    def note(self) -> str | None:
+        """What was decided, in words."""
+        if self.decision is None:
+            return None
+        said = self.decision
+        return f"{said.verdict} by {said.by}: {said.reason or 'no reason given'}"
+
+    def decide(self, verdict: Verdict, decision: OperatorDecision) -> None:
         """Takes an operator's decision."""
         self._decisions.append(verdict)
-        self.note = note
-        self.by = by
+        self.decision = StepDecision(
+            verdict=verdict, by=decision.by, reason=decision.reason, tries=self.tries
+        )
 
     async def wait_for_verdict(self, parked: StepParkedError) -> Verdict:
         """Waits until an operator decides, however long that takes; in an alarm, not for long.
@@ -279,7 +292,7 @@ class Step:
         News is a reason to try again too, also news from before it was parked.
         """
         self._decisions.clear()
-        self.note = None
+        self.decision = None
         self.enter(parked.state, parked.message)
         alarmed = parked.state is StepState.ALARM
         try:
@@ -299,9 +312,13 @@ class Step:
         self.enter(StepState.RUNNING)
 
     async def record(
-        self, state: FulfillmentState, *, error: str | None = None, note: str | None = None
+        self,
+        state: FulfillmentState,
+        *,
+        error: str | None = None,
+        decision: StepDecision | None = None,
     ) -> None:
-        """Writes where the step stands into the order's record.
+        """Writes where the step stands into the order's record, and who decided so.
 
         Raises:
             StepReversedError: The record says that the money went back.
@@ -316,7 +333,8 @@ class Step:
                 state=state,
                 fulfillment=self.ref,
                 error=error,
-                note=note,
+                note=self.note if decision else None,
+                decision=decision,
             ),
             options.DATABASE,
         )
@@ -406,11 +424,7 @@ class Steps:
     def decide(self, verdict: Verdict, decision: OperatorDecision) -> StepView:
         """Passes an operator's decision to the step that waits for it; check it first."""
         step = self._steps[decision.step]
-        step.decide(
-            verdict,
-            f"{verdict} by {decision.by}: {decision.reason or 'no reason given'}",
-            decision.by,
-        )
+        step.decide(verdict, decision)
         return _view(step)
 
     def check(self, verdict: Verdict, decision: OperatorDecision) -> None:
@@ -498,7 +512,7 @@ class Steps:
     ) -> None:
         if verdict is Verdict.SKIP and abandon is not None:
             await abandon(step)
-        await step.record(_RECORDED[verdict], note=step.note)
+        await step.record(_RECORDED[verdict], decision=step.decision)
 
     def _publish(self) -> None:
         """Shows the steps on the workflow's page in the Temporal Web UI."""

@@ -8,6 +8,7 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from database.audit import record_act_once
 from domain.orders import FulfillmentState, OrderState
 from tests.harness.shop import ACCESS, MANUAL, shipment
 from tests.harness.world import World, eventually
@@ -115,6 +116,51 @@ async def test_a_held_order_is_delivered_once_it_is_released(world: World) -> No
     assert acts["order_held"]["by"] == WHO["by"]
     assert acts["order_held"]["detail"] == WHY["reason"]
     assert acts["order_released"]["by"] == WHO["by"]
+
+
+async def test_what_is_decided_about_steps_stands_in_the_timeline_with_who_and_why(
+    world: World,
+) -> None:
+    await world.carrier.post("/faults", json={"status": 422, "count": 1})
+    async with world.worker():
+        session_id = await world.shop.buy(shipment(await world.new_sku()))
+        parked = await world.step_in(session_id, "action_required")
+        await world.decide(session_id, "retry", parked.step, "address checked")
+        await world.result(session_id)
+        other = await world.shop.buy(MANUAL, {})
+        by_hand = await world.step_in(other, "awaiting_operator")
+        await world.decide(other, "mark_fulfilled", by_hand.step, "called them")
+        unknown = await world.step_in(other, "action_required")
+        await world.decide(other, "skip", unknown.step, "a gift card")
+        await world.result(other)
+        lost = await world.buy_delayed(ACCESS)
+        await world.shop.control("POST", "/faults", {"path": lost, "method": "GET", "status": 400})
+        await world.shop.settle(lost)
+        payment = await world.step_in(lost, "action_required")
+        await world.decide(lost, "skip", payment.step, "nothing will come")
+        await world.result(lost)
+
+    async def decided(order: str) -> list[tuple[str, str, str]]:
+        entries = await _timeline(world, order)
+        return [
+            (entry["event"], entry["by"], entry["detail"])
+            for entry in entries
+            if entry["event"].startswith("step_")
+        ]
+
+    who = WHO["by"]
+    again = {"act": "step_retried", "by": who, "detail": f"{parked.step}, try 1: address checked"}
+    async with world.database.transaction() as connection:
+        # As an activity whose answer was lost does it at its next try.
+        await record_act_once(connection, session_id, **again)
+    assert await decided(session_id) == [
+        ("step_retried", who, f"{parked.step}, try 1: address checked")
+    ]
+    assert await decided(other) == [
+        ("step_done_by_hand", who, f"{by_hand.step}, try 1: called them"),
+        ("step_skipped", who, f"{unknown.step}, try 1: a gift card"),
+    ]
+    assert await decided(lost) == [("step_skipped", who, "payment, try 1: nothing will come")]
 
 
 async def test_what_is_not_booked_goes_to_the_changed_address(world: World) -> None:
