@@ -115,10 +115,11 @@ async def find_order(
         PermanentError: Stripe knows no such session, or not for this account.
         TransientError: Stripe does not answer.
     """
+    until = asyncio.get_running_loop().time() + MAX_WAIT_S
     order = await read_one(services, session_id)
     unknown = order is None or order.state is OrderState.UNKNOWN_SESSION
     if unknown:
-        session = await _ask_stripe(services, session_id, account)
+        session = await _ask_stripe(services, session_id, account, until)
         if session.status is not SessionStatus.COMPLETE:
             return session
         if await _is_from_before_us(services, session):
@@ -126,7 +127,7 @@ async def find_order(
     else:
         account = order.account if order else account
     if unknown or order is None or order.state not in CLOSED_STATES:
-        order = await _fulfilled(services, session_id, account)
+        order = await _fulfilled(services, session_id, account, until)
     if order is None or order.state is OrderState.UNKNOWN_SESSION:
         return Unseen.YET
     return order
@@ -149,38 +150,46 @@ async def _is_from_before_us(services: Services, session: CheckoutSession) -> bo
         )
 
 
-async def _ask_stripe(services: Services, session_id: str, account: str | None) -> CheckoutSession:
+async def _ask_stripe(
+    services: Services, session_id: str, account: str | None, until: float
+) -> CheckoutSession:
     try:
-        async with asyncio.timeout(MAX_WAIT_S):
+        async with asyncio.timeout_at(until):
             return await services.sessions.retrieve(session_id, account)
     except TimeoutError as error:
         raise TransientError("stripe_slow", "Stripe did not answer in time") from error
 
 
-async def _fulfilled(services: Services, session_id: str, account: str | None) -> Order | None:
+async def _fulfilled(
+    services: Services, session_id: str, account: str | None, until: float
+) -> Order | None:
     """Triggers the fulfillment, and waits for as much of it as comes quickly.
 
-    That is until the workflow ends or only slow things are left, at most `MAX_WAIT_S`. An
-    order that is recorded is shown even when Temporal is away.
+    That is until the workflow ends or only slow things are left. An order that is recorded is
+    shown even when Temporal is away.
     """
     try:
-        await services.fulfillments.trigger(session_id, account=account, reopen=True)
+        async with asyncio.timeout_at(until):
+            await services.fulfillments.trigger(session_id, account=account, reopen=True)
+            await _rests(services, session_id)
     except TransientError as error:
         logger.warning("landing page shows what is recorded: %s", error.message)
-        return await read_one(services, session_id)
-    ending = asyncio.create_task(services.fulfillments.result(session_id))
-    try:
-        async with asyncio.timeout(MAX_WAIT_S):
-            while not ending.done():
-                order = await read_one(services, session_id)
-                if order is not None and not _moves_by_itself(order):
-                    return order
-                await asyncio.wait({ending}, timeout=POLL_S)
     except TimeoutError:
         logger.info("order %s is still being fulfilled", session_id)
+    return await read_one(services, session_id)
+
+
+async def _rests(services: Services, session_id: str) -> None:
+    """Waits until an order's workflow has ended, or only slow things are left of it."""
+    ending = asyncio.create_task(services.fulfillments.result(session_id))
+    try:
+        while not ending.done():
+            order = await read_one(services, session_id)
+            if order is not None and not _moves_by_itself(order):
+                return
+            await asyncio.wait({ending}, timeout=POLL_S)
     finally:
         ending.cancel()
-    return await read_one(services, session_id)
 
 
 def _moves_by_itself(order: Order) -> bool:

@@ -11,7 +11,6 @@ from prometheus_client.registry import Collector
 from database.engine import Database
 from database.figures import Figures, read_figures
 from domain.errors import FulfillmentError
-from domain.orders import OrderState
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +68,9 @@ class BusinessFigures(Collector):
         yield orders
         yield CounterMetricFamily("orders_paid", "Orders that were paid", figures.paid)
         yield CounterMetricFamily(
-            "orders_fulfilled", "Orders that are delivered", figures.orders[OrderState.FULFILLED]
+            "orders_fulfilled",
+            "Orders that are delivered, or were, or taken back",
+            figures.fulfilled,
         )
         yield GaugeMetricFamily(
             "oldest_unfulfilled_order_age_seconds",

@@ -8,6 +8,7 @@ from database.tables import emails, fulfillments, orders
 from domain.checkout import PaymentStatus
 from domain.orders import OPEN_STATES, SETTLED_STATES, OrderState
 
+_ENDED = frozenset({OrderState.FULFILLED, OrderState.REVERSED})
 _PAID = orders.c.payment_status.in_((PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED))
 _STATES = select(
     orders.c.state,
@@ -41,6 +42,8 @@ class Figures(BaseModel):
 
     orders: dict[OrderState, int]
     paid: int
+    fulfilled: int
+    """Also those that were refunded since: it never falls."""
     oldest_unfulfilled_s: float
     """How long ago the oldest order was paid of which something is not delivered; 0: none is."""
     failed_mails: dict[str, int]
@@ -54,6 +57,7 @@ async def read_figures(connection: AsyncConnection) -> Figures:
     return Figures(
         orders=dict.fromkeys(OrderState, 0) | {row.state: row.count for row in states},
         paid=sum(row.paid for row in states),
+        fulfilled=sum(row.count for row in states if row.state in _ENDED),
         oldest_unfulfilled_s=float(await connection.scalar(_OLDEST) or 0),
         failed_mails=dict(mails._mapping),  # noqa: SLF001 - public, in spite of its name
     )
