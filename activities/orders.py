@@ -68,7 +68,7 @@ class SyncOrderInput(_Model):
 
 
 class OrderSnapshot(_Model):
-    """What a workflow needs to know of an order; holds no personal data."""
+    """What a workflow needs to know of an order; holds no personal data, and no keys."""
 
     payment: Payment
     state: OrderState
@@ -208,7 +208,7 @@ class OrderActivities:
         return OrderSnapshot(
             payment=payment,
             state=state,
-            fulfillments=fulfillments,
+            fulfillments=tuple(map(_for_history, fulfillments)),
             payment_method_type=session.payment_method.type if session.payment_method else None,
             total=session.total,
             created_at=session.created,
@@ -338,6 +338,11 @@ class OrderActivities:
         async with self._database.transaction() as connection:
             await lock_order(connection, request.session_id)
             return await close_order(connection, request.session_id, request.state)
+
+
+def _for_history(item: Fulfillment) -> Fulfillment:
+    """Without what the customer has, such as a license key, and what operators said of it."""
+    return item.model_copy(update={"delivered": (), "parcels": (), "note": None})
 
 
 async def _record_decision(
