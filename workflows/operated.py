@@ -3,6 +3,7 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from workflows import search
     from workflows.contract import OperatorDecision, StepView
     from workflows.steps import Steps, Verdict
 
@@ -14,6 +15,14 @@ class OperatedWorkflow:
     """
 
     _steps: Steps
+    _is_shown_to_need: bool = False
+
+    def _show_need(self) -> None:
+        """Shows in lists of workflows whether a step waits for an operator, once one has."""
+        needs = self._steps.needs_operator
+        if needs is not self._is_shown_to_need and workflow.patched("reversals-need-attention"):
+            self._is_shown_to_need = needs
+            workflow.upsert_search_attributes([search.NEEDS_ATTENTION.value_set(needs)])
 
     @workflow.query(description="All steps, with tries and problems")
     def steps(self) -> tuple[StepView, ...]:

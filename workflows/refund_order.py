@@ -33,7 +33,7 @@ class RefundOrder(OperatedWorkflow):
     @workflow.init
     def __init__(self, request: RefundOrderRequest) -> None:
         self._request = RefundInput(request_id=request.request_id)
-        self._steps = Steps(None)
+        self._steps = Steps(None, self._show_need)
 
     @workflow.run
     async def run(self, request: RefundOrderRequest) -> None:  # noqa: ARG002 - read by __init__

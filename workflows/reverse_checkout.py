@@ -51,7 +51,7 @@ class ReverseCheckout(OperatedWorkflow):
     @workflow.init
     def __init__(self, request: RecordReversalInput) -> None:
         self._request = request
-        self._steps = Steps(None)
+        self._steps = Steps(None, self._show_need)
         self._events = 0
         self._events_seen = 0
         self._told: tuple[str, ...] | None = None

@@ -1,7 +1,9 @@
 """What operators find, and do to an order as a whole, in the Temporal Web UI."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +70,33 @@ async def test_operators_find_orders_by_what_they_are(world: World) -> None:
         "OrderCurrency": order.total.currency,
         "Livemode": False,
     }
+
+
+async def test_operators_find_what_goes_back_and_waits_for_them(world: World) -> None:
+    async with world.worker():
+        session_id = await world.shop.buy(MANUAL)
+        sold = await world.step_in(session_id, "awaiting_operator")
+        await world.decide(session_id, "mark_fulfilled", sold.step)
+        await world.result(session_id)
+        refund = (await world.shop.control("POST", f"/sessions/{session_id}/refund"))["refund"]
+        asked = await world.step_in(refund["id"], "awaiting_operator")
+        query = f"NeedsAttention = true AND WorkflowId = '{refund['id']}'"
+
+        async def found(ids: list[str]) -> bool | None:
+            return await _found(world, query) == ids or None
+
+        await eventually(lambda: found([refund["id"]]))
+        await world.decide(refund["id"], "mark_fulfilled", asked.step)
+        await eventually(lambda: found([]))
+
+
+async def test_each_query_of_the_docs_is_one(world: World) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
+    table = text.partition("| What | Query |")[2].partition("\n\n")[0]
+    queries = re.findall(r"\| `(.+)` \|", table)
+    assert len(queries) == 8
+    for query in queries:
+        await world.client.count_workflows(query)
 
 
 async def test_an_order_that_goes_straight_through_costs_one_event_more(world: World) -> None:
