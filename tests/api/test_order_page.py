@@ -140,6 +140,16 @@ async def test_who_asks_for_too_many_pages_is_told_to_wait(
         # Webhooks and probes are nobody's visits.
         assert (await world.api.get("/healthz")).status_code == HTTPStatus.OK
 
+        async def status_for(address: str) -> int:
+            # As a proxy on this machine, which uvicorn trusts, tells of its client.
+            headers = {"X-Forwarded-For": address}
+            return (await _get(world, params=unknown, headers=headers)).status_code
+
+        assert await status_for("198.51.100.7") == HTTPStatus.NOT_FOUND
+        household = [await status_for(f"2001:db8:0:1::{number}") for number in range(1, 5)]
+        assert household == [*[HTTPStatus.NOT_FOUND] * 3, HTTPStatus.TOO_MANY_REQUESTS]
+        assert await status_for("2001:db8:0:2::1") == HTTPStatus.NOT_FOUND
+
 
 @pytest.mark.parametrize(
     ("accepted", "lang", "title"),

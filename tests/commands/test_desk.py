@@ -154,8 +154,8 @@ async def test_an_order_is_shown_with_its_steps_and_where_it_is_elsewhere(desk: 
     }
     assert {"checkout_opened", "order_recorded"} <= {each["event"] for each in shown["timeline"]}
     assert shown["links"]["Workflow"] == f"{UI}/namespaces/default/workflows/{session_id}"
-    page = await desk.world.api.get(shown["links"]["Customer's page"])
-    assert page.status_code == 200
+    for name in ("Stripe", "Customer's page"):
+        assert (await desk.world.api.get(shown["links"][name])).status_code == 200, name
     text = await desk.done("show", session_id)
     assert all(each in text for each in (session_id, stuck.step, "jo@example.com", UI))
     unknown = await desk.ask("show", "cs_test_nobodyhasboughtthis")
@@ -189,8 +189,10 @@ async def test_what_cannot_be_undone_is_confirmed_and_needs_a_reason(desk: Desk)
     await eventually(both)
     unreasoned = await desk.ask("skip", session_id, *WHO, "--yes")
     assert (unreasoned.code, "Missing option '--reason'" in unreasoned.err) == (2, True)
-    unasked = await desk.ask("skip", session_id, steps[0], *WHY)
-    assert (unasked.code, "say --yes" in unasked.err) == (2, True)
+    for asked in (("skip", steps[0]), ("fulfill", steps[0]), ("refund",)):
+        command, *step = asked
+        unasked = await desk.ask(command, session_id, *step, *WHY)
+        assert (unasked.code, "say --yes" in unasked.err) == (2, True), command
     unnamed = await desk.ask("skip", session_id, *WHY, "--yes")
     assert (unnamed.code, "several steps wait, name one" in unnamed.err) == (1, True)
     assert [view.state for view in (await world.steps(session_id)).values()].count(
