@@ -100,6 +100,41 @@ async def _reversed(world: World) -> str:
     return session_id
 
 
+async def _partly(world: World) -> str:
+    """One line is refunded, one is given up, and one is on its way."""
+    session_id = await world.shop.buy(ACCESS, MANUAL, shipment(await world.new_sku()))
+    parked = await world.step_in(session_id, "awaiting_operator")
+    await world.decide(session_id, "skip", parked.step, "not made any more")
+    await world.result(session_id)
+    [parcel] = await world.parcels(session_id)
+    await world.carrier.post(f"/shipments/{parcel['id']}/advance")
+    lines = (await world.order(session_id)).lines
+    [access] = [line for line in lines if line.fulfillments[0].kind == "access"]
+    refund = {
+        "amount": access.total.amount_minor,
+        "metadata": {"line_items": f"{access.id}=1"},
+    }
+    await world.shop.control("POST", f"/sessions/{session_id}/refund", refund)
+
+    async def gone() -> bool | None:
+        lines = (await world.order(session_id)).lines
+        parcels = [each for line in lines for item in line.fulfillments for each in item.parcels]
+        states = {item.state for line in lines for item in line.fulfillments}
+        return ("reversed" in states and parcels[0].status != "booked") or None
+
+    await eventually(gone)
+    return session_id
+
+
+async def _unclear(world: World) -> str:
+    """Nobody knows whether it is paid."""
+    session_id = await world.shop.checkout(await world.shop.price(ACCESS))
+    fault = {"path": session_id, "method": "GET", "status": 400}
+    await world.shop.control("POST", "/faults", fault)
+    await world.shop.pay(session_id)
+    return await _reached(world, session_id, "action_required")
+
+
 async def _unfinished(world: World) -> str:
     return await world.shop.checkout(await world.shop.price(ACCESS))
 
@@ -124,6 +159,8 @@ STATES: dict[str, tuple[Callable[[World], Awaitable[str]], str]] = {
     "action_required": (_action_required, "Thank you for your order"),
     "partially_fulfilled": (_partially_fulfilled, "Thank you for your order"),
     "backordered": (_backordered, "Thank you for your order"),
+    "partly": (_partly, "Thank you for your order"),
+    "unclear": (_unclear, "We are checking your payment"),
     "reversed": (_reversed, "This order was canceled"),
     "unfinished": (_unfinished, "This checkout is not finished"),
     "later": (_later, "Thank you for your order"),
