@@ -228,6 +228,10 @@ async def test_a_live_event_on_a_test_deployment_is_acknowledged_and_starts_noth
         assert not await _started(world, event)
 
 
-async def test_a_session_event_without_a_session_id_is_acknowledged(world: World) -> None:
-    answer = await _post(world, json.dumps(_event(data={"object": {"id": "../../etc"}})))
+@pytest.mark.parametrize("event_type", ["checkout.session.completed", "refund.updated"])
+@pytest.mark.parametrize("named", [{"id": "../../etc"}, {}])
+async def test_an_event_that_names_nothing_to_work_on_is_acknowledged(
+    world: World, event_type: str, named: dict[str, str]
+) -> None:
+    answer = await _post(world, json.dumps(_event(event_type, data={"object": named})))
     assert answer.json() == {"received": "unusable"}
