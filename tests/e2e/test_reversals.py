@@ -413,7 +413,7 @@ async def test_what_has_left_is_asked_back_and_restocked_when_it_comes(working: 
     session_id = await bought(working, shipment(sku), quantity=3)
     [parcel] = await working.parcels(session_id)
     await working.carrier.post(f"/shipments/{parcel['id']}/advance")
-    await refund(working, session_id, amount=2 * 1999)
+    refund_id = await refund(working, session_id, amount=2 * 1999)
     await settled(working, session_id, [2])
     assert await working.stock(sku) == 7
     sent = ("receipt", "parcel_in_transit", "refunded", "return_needed")
@@ -430,6 +430,16 @@ async def test_what_has_left_is_asked_back_and_restocked_when_it_comes(working: 
     acts = [row.act for row in await rows(working, audit, session_id)]
     assert acts.count("return_received") == 1
     await mailed(working, session_id, *sent, "return_received")
+    # The refund fails: what came back goes out again, and not what the customer kept.
+    await working.shop.control("POST", f"/refunds/{refund_id}/end", {"succeeded": False})
+
+    async def shipped_again() -> bool | None:
+        return await parcel_statuses(working, session_id) == ["booked", "in_transit"] or None
+
+    await eventually(shipped_again)
+    booked = await working.parcels(session_id)
+    assert sorted(each["items"][0]["quantity"] for each in booked) == [2, 3]
+    assert await working.stock(sku) == 7
 
 
 async def test_a_won_dispute_lets_the_customer_keep_what_was_asked_back(working: World) -> None:
