@@ -63,6 +63,19 @@ async def test_a_refused_address_waits_for_an_operator_and_holds_no_stock(world:
     assert "tracking number" in parcel_mail["text"]
 
 
+async def test_what_a_later_try_is_refused_for_is_told_too(world: World) -> None:
+    await world.carrier.post("/faults", json={"status": 500, "count": None})
+    async with world.worker():
+        session_id = await world.shop.buy(shipment(await world.new_sku()))
+        await world.step_in(session_id, "retrying")
+        await world.carrier.post("/faults", json={"status": 422, "count": 1})
+        stuck = await world.step_in(session_id, "action_required")
+        assert (stuck.error or "").startswith("carrier_refused: carrier answered 422")
+        await world.decide(session_id, "retry", stuck.step)
+        await world.result(session_id)
+    assert len(await world.parcels(session_id)) == 1
+
+
 async def test_a_shortage_waits_and_ships_once_stock_has_come(world: World) -> None:
     sku = await world.new_sku(on_hand=1)
     async with world.worker():
