@@ -3,11 +3,14 @@
 import asyncio
 import re
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 
+from database.parcels import read_parcels
+from database.questions import read_questions
+from domain.ids import FulfillmentRef
 from domain.links import Links
 from domain.orders import FulfillmentState, Order, OrderState, Question
 from tests.commands.programs import environment, run_command
@@ -70,6 +73,20 @@ async def _answer(
     page = await world.api.post("/answer", data=data, follow_redirects=True)
     assert page.status_code == 200
     return page
+
+
+async def _days_to_answer(world: World, session_id: str, question: Question) -> int:
+    """How long the customer may take, in whole days."""
+    async with world.database.transaction() as connection:
+        asked = await read_questions(connection, await _shipment(world, session_id))
+    default_at = asked[question].default_at
+    assert default_at is not None
+    return round((default_at - datetime.now(UTC)) / timedelta(days=1))
+
+
+async def _shipment(world: World, session_id: str) -> FulfillmentRef:
+    [line] = (await world.order(session_id)).lines
+    return FulfillmentRef(session_id=session_id, line_item_id=line.id, kind="shipment")
 
 
 def _woken(told: str) -> int:
@@ -148,6 +165,7 @@ async def test_without_an_answer_the_money_goes_back(skipping_world: World) -> N
     async with world.worker():
         session_id = await world.shop.buy(_sold(sku, "refund_offer", shipment_answer_days="3"))
         await _until(world, session_id, ASKED)
+        assert await _days_to_answer(world, session_id, Question.OUT_OF_STOCK) == 3
         # The database's clock decides, and no test waits for three days.
         await world.execute(
             "UPDATE questions SET default_at = now() "  # noqa: S608 - our own ID
@@ -215,13 +233,40 @@ async def test_an_address_that_the_carrier_refuses_is_asked_for_anew(world: Worl
         await _until(world, session_id, ASKED)
         assert await world.stock(sku) == 2
         assert await world.parcels(session_id) == []
+        assert await _days_to_answer(world, session_id, Question.ADDRESS) == 14
         page = await _answer(world, session_id, Question.ADDRESS, **NEW, postal_code="97301")
         assert "We send it to the address that you have given us." in page.text
         assert (await world.result(session_id)).state is OrderState.FULFILLED
+        # The receipt went out before: the parcel has a mail of its own.
+        assert {"receipt", "delivery_mail_1"} <= (await world.steps(session_id)).keys()
     [parcel] = await world.parcels(session_id)
     assert parcel["to"]["city"] == "Salem"
     assert parcel["to"]["line1"] == "2 Oak Street"
     assert await world.stock(sku) == 2
+
+
+async def test_what_the_carrier_has_booked_after_all_is_not_skipped_while_the_customer_is_asked(
+    world: World,
+) -> None:
+    sku = await world.new_sku(on_hand=1)
+    async with world.worker():
+        session_id = await world.shop.checkout(await world.shop.price(shipment(sku)))
+        await world.shop.pay(session_id, address=REFUSED)
+        asked = await world.step_in(session_id, "waiting")
+        async with world.database.transaction() as connection:
+            [parcel] = await read_parcels(connection, await _shipment(world, session_id))
+        item = {"sku": sku, "quantity": 1, "weight_grams": 100}
+        booked = await world.carrier.post(
+            "/shipments",
+            json={"reference": parcel.reference, "to": CUSTOMER_ADDRESS, "items": [item]},
+            headers={"Idempotency-Key": "by hand"},
+        )
+        assert booked.status_code == 201
+        await world.decide(session_id, "skip", asked.step, "nobody answers")
+        refused = await world.step_in(session_id, "action_required")
+        assert "has booked this parcel" in str(refused.error)
+    assert _shipments(await world.order(session_id)) == [FulfillmentState.ACTION_REQUIRED]
+    assert await world.stock(sku) == 0
 
 
 async def test_an_address_that_is_refused_again_waits_for_an_operator_and_is_kept(
