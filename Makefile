@@ -1,6 +1,6 @@
 # `make` alone prints the targets. The two that matter: `make up` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore chaos lint check bench bench-crowd bench-peers plans audit lock clean
+.PHONY: help up demo doctor setup backfill stripe stripe-cli test explore chaos lint check bench bench-crowd bench-peers plans mutate audit lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -93,6 +93,9 @@ bench-crowd: $(STAMP) ## 2,000 webhooks at once, and 10,000 orders that wait; ha
 
 audit: $(STAMP) ## are there known vulnerabilities in what is locked?
 	$(RUN) -m uv tool run --quiet pip-audit@2.10.1 --disable-pip --no-deps --requirement requirements.lock
+
+mutate: $(STAMP) ## do the tests notice mutants of the core? ARGS="--sample 130 --seed 9", about an hour
+	$(RUN) -m tests.mutation.run $(ARGS)
 
 plans: $(STAMP) ## how PostgreSQL finds what is asked of it among 1,000,000 orders; ten minutes
 	$(RUN) -m tests.database.plans
