@@ -150,10 +150,10 @@ class Customers:
 
 
 async def patiently(act: Callable[[], Awaitable[T]]) -> T:
-    """Tries until Stripe answers: while it is away, customers wait.
+    """Tries until Stripe, or another stand-in, answers: while it is away, customers wait.
 
     Raises:
-        httpx.HTTPStatusError: Stripe says no.
+        httpx.HTTPStatusError: It says no.
     """
     while True:
         try:

@@ -172,11 +172,16 @@ async def _told(place: Place, target: Target, faults: dict[str, Any]) -> AsyncIt
                 Target.MAIL: ("Mail inbox", "/api/faults"),
             }[target]
             url = f"{place.site.urls[name]}{path}"
-            (await place.http.post(url, json=faults)).raise_for_status()
+
+            async def tell(method: str, body: object = None) -> None:
+                (await place.http.request(method, url, json=body)).raise_for_status()
+
+            # It may not be back yet from the fault before.
+            await patiently(lambda: tell("POST", faults))
             try:
                 yield
             finally:
-                (await place.http.delete(url)).raise_for_status()
+                await patiently(lambda: tell("DELETE"))
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ import psutil
 from chaos.plan import Target
 from chaos.proxy import Proxy, serving
 from local.blueprint import Blueprint, draw
-from local.ports import LOCALHOST, free_port
+from local.ports import LOCALHOST, free_port, renew_claims
 from local.process import Part, PartFailedError, Process
 from local.stack import free_settings
 from local.supervisor import Supervisor
@@ -66,16 +66,17 @@ class Site:
 
     async def kill(self, target: Target) -> None:
         """Ends a process as kill -9 does; it stays down until `let_run`."""
-        self._held_down.add(target)
+        self.hold_down(target)
         await asyncio.to_thread(self.processes[target].kill)
 
     async def stop(self, target: Target) -> None:
         """Ends a process in good order; it stays down until `let_run`."""
-        self._held_down.add(target)
+        self.hold_down(target)
         await asyncio.to_thread(self.processes[target].stop)
 
     def hold_down(self, target: Target) -> None:
-        """Lets a process that ends stay down until `let_run`."""
+        """Lets a process that ends stay down until `let_run`; its port is nobody else's."""
+        renew_claims()
         self._held_down.add(target)
 
     async def let_run(self, target: Target) -> None:

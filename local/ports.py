@@ -15,6 +15,7 @@ _CLAIMS = Path(tempfile.gettempdir()) / f"claimed-ports-{os.getuid()}"
 """One empty file for each port that was given out, by whichever process."""
 _CLAIMED_FOR_S = 20 * 60
 """Longer than what runs on a port is away between a stop and the next start."""
+_given: list[Path] = []
 _RANGE = range(15_000, 32_000)
 """Below what systems give to outgoing connections, one of which could take a port just found."""
 
@@ -31,6 +32,12 @@ def free_port() -> int:
             return port
 
 
+def renew_claims() -> None:
+    """Claims again all that this process was given: for what runs, and is away, much later."""
+    for claim in _given:
+        claim.touch()
+
+
 def _claim(port: int) -> bool:
     _CLAIMS.mkdir(exist_ok=True)
     claim = _CLAIMS / str(port)
@@ -40,6 +47,7 @@ def _claim(port: int) -> bool:
         if time.time() - claim.stat().st_mtime < _CLAIMED_FOR_S:
             return False
         claim.touch()
+    _given.append(claim)
     return True
 
 
