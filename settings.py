@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parseaddr
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -456,7 +457,7 @@ class Settings(DatabaseSettings, _TemporalSettings):
     def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(_HOST.fullmatch(host) for host in value):
             raise ValueError("must be hosts as api.shop.example, without ports, comma-separated")
-        return value
+        return tuple(str(ip_address(host)) if ":" in host else host.lower() for host in value)
 
     @field_validator("smtp_url")
     @classmethod

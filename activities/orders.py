@@ -91,13 +91,15 @@ class RefreshOrderInput(_Model):
 class StepDecision(_Model):
     """What an operator has decided about a step.
 
-    `verdict` is the name of the update, `tries` how often the step had been tried by then.
+    `verdict` is the name of the update, `tries` how often the step had been tried by then, `at`
+    when it was decided.
     """
 
     verdict: str
     by: str
     reason: str
     tries: int
+    at: datetime
 
 
 class RecordStepInput(_Model):
@@ -306,7 +308,8 @@ class OrderActivities:
                 )
             else:
                 await clear_order_problem(connection, request.session_id, request.step)
-            if request.decision is not None:
+            # What the record refuses, since the money went back, is not done.
+            if request.decision is not None and state is not FulfillmentState.REVERSED:
                 await _record_decision(
                     connection, request.session_id, request.step, request.decision
                 )
@@ -349,10 +352,15 @@ async def _record_decision(
     connection: AsyncConnection, session_id: str, step: str, decision: StepDecision
 ) -> None:
     where = f"{step}, try {decision.tries}"
+    workflow_id = activity.info().workflow_id
+    if workflow_id != session_id:
+        # Several refunds of an order have steps of the same names.
+        where = f"{workflow_id}: {where}"
     await record_act_once(
         connection,
         session_id,
         act=_ACTS[decision.verdict],
         by=decision.by,
         detail=f"{where}: {decision.reason}" if decision.reason else where,
+        since=decision.at,
     )

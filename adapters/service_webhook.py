@@ -33,6 +33,8 @@ METADATA = frozenset(
         "fd00:ec2::/32",
         # Google Cloud, "View and query VM metadata".
         "fd20:ce::254",
+        # Oracle Cloud, "Getting Instance Metadata".
+        "fd00:c1::a9fe:a9fe",
         # Scaleway, "Using the Instance metadata API".
         "fd00:42::42",
     )

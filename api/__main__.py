@@ -15,9 +15,9 @@ from settings import Settings, load
 GRACEFUL_SHUTDOWN_S = 10
 """How long requests may go on once no new ones are taken."""
 
-KEEP_ALIVE_S = 75
-"""Longer than load balancers keep a connection that rests (nginx and AWS's ALB a minute): one that
-is closed just as it is used again is a 502 to whoever asked."""
+KEEP_ALIVE_S = 620
+"""Longer than load balancers keep a connection that rests (nginx and AWS's ALB a minute, Google
+Cloud's ten): one that is closed just as it is used again is a 502 to whoever asked."""
 
 
 class DrainingServer(uvicorn.Server):

@@ -46,6 +46,8 @@ router = APIRouter(tags=["Landing page"])
 MAX_WAIT_S = 3.0
 """How long a customer looks at an empty window before the page shows what is known."""
 POLL_S = 0.1
+_triggering: set[asyncio.Task[bool]] = set()
+"""What the loop itself holds but weakly."""
 _WAITING = WAITING_STATES | {FulfillmentState.AWAITING_OPERATOR}
 
 
@@ -168,15 +170,27 @@ async def _fulfilled(
     That is until the workflow ends or only slow things are left. An order that is recorded is
     shown even when Temporal is away.
     """
+    triggering = asyncio.create_task(
+        services.fulfillments.trigger(session_id, account=account, reopen=True)
+    )
+    _triggering.add(triggering)
+    triggering.add_done_callback(_triggered)
     try:
         async with asyncio.timeout_at(until):
-            await services.fulfillments.trigger(session_id, account=account, reopen=True)
+            # It goes on when the time is over: no event may ever tell of this payment.
+            await asyncio.shield(triggering)
             await _rests(services, session_id)
-    except TransientError as error:
-        logger.warning("landing page shows what is recorded: %s", error.message)
+    except TransientError:
+        logger.info("landing page shows what is recorded of %s", session_id)
     except TimeoutError:
         logger.info("order %s is still being fulfilled", session_id)
     return await read_one(services, session_id)
+
+
+def _triggered(task: asyncio.Task[bool]) -> None:
+    _triggering.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.warning("a landing page could not trigger: %s", error)
 
 
 async def _rests(services: Services, session_id: str) -> None:

@@ -1,14 +1,14 @@
 """What was done to orders, by whom, and why."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, insert, literal, select
+from sqlalchemy import exists, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.tables import audit, orders
 
-_SAME_TRY = timedelta(hours=1)
-"""How much later an activity may be tried again that has recorded an act, and not said so."""
+_SKEW = timedelta(minutes=1)
+"""How much the clocks of Temporal and of the database may differ."""
 STRIPE = "stripe"
 """Who does what follows from a refund or dispute that was not asked for here."""
 SERVICE = "service"
@@ -32,19 +32,25 @@ async def record_act(
 
 
 async def record_act_once(
-    connection: AsyncConnection, session_id: str, *, act: str, by: str, detail: str
+    connection: AsyncConnection,
+    session_id: str,
+    *,
+    act: str,
+    by: str,
+    detail: str,
+    since: datetime,
 ) -> None:
     """As `record_act`, of what the record itself does not tell to have been done.
 
-    Lock the order first. The same act again is taken for another try of an activity; of an order
-    that is not recorded nothing is.
+    Lock the order first. The same act since it was decided on is another try's of the activity;
+    of an order that is not recorded nothing is recorded.
     """
     same = exists().where(
         audit.c.session_id == session_id,
         audit.c.act == act,
         audit.c.by == by,
         audit.c.detail == detail,
-        audit.c.created_at > func.now() - _SAME_TRY,
+        audit.c.created_at > since - _SKEW,
     )
     row = select(orders.c.session_id, literal(act), literal(by), literal(detail)).where(
         orders.c.session_id == session_id, ~same

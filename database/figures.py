@@ -43,7 +43,7 @@ class Figures(BaseModel):
     orders: dict[OrderState, int]
     paid: int
     fulfilled: int
-    """Also those that were refunded since: it never falls."""
+    """Also those that were refunded since. It falls only where a refund of all has failed."""
     oldest_unfulfilled_s: float
     """How long ago the oldest order was paid of which something is not delivered; 0: none is."""
     failed_mails: dict[str, int]

@@ -246,7 +246,7 @@ def _api(plan: Blueprint, port: int) -> Part:
         # Open pages of orders listen for as long as they are let.
         *("--timeout-graceful-shutdown", "2"),
         # As `python -m api` does.
-        *("--timeout-keep-alive", "75"),
+        *("--timeout-keep-alive", "620"),
         env=plan.environment,
         health_url=f"http://{LOCALHOST}:{port}/readyz",
     )

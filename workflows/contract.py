@@ -53,18 +53,23 @@ class ReversalRecorded(_Message):
     """Which of Stripe's objects told of it."""
 
 
+class OperatorDecision(_Message):
+    """What an operator decided about one step, and who and why.
+
+    Its bounds are `Steps.check`'s: what an older release has accepted is to replay.
+    """
+
+    step: str = Field(min_length=1)
+    by: str = Field(min_length=1)
+    reason: str = ""
+
+
 class OperatorRequest(_Message):
     """What an operator wants done to an order, and who and why."""
 
     by: StorableText = Field(min_length=1, max_length=200)
     reason: StorableText = Field(default="", max_length=1000)
     """No personal data: it stands in the order's timeline."""
-
-
-class OperatorDecision(OperatorRequest):
-    """What an operator decided about one step, and who and why."""
-
-    step: str = Field(min_length=1)
 
 
 class ReasonedRequest(OperatorRequest):

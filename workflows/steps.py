@@ -97,6 +97,8 @@ class Verdict(StrEnum):
     MARK_FULFILLED = "mark_fulfilled"
 
 
+_MOST_BY = 200
+_MOST_REASON = 1_000
 _RECORDED = {
     Verdict.RETRY: FulfillmentState.PENDING,
     Verdict.SKIP: FulfillmentState.SKIPPED,
@@ -283,7 +285,11 @@ class Step:
         """Takes an operator's decision."""
         self._decisions.append(verdict)
         self.decision = StepDecision(
-            verdict=verdict, by=decision.by, reason=decision.reason, tries=self.tries
+            verdict=verdict,
+            by=decision.by,
+            reason=decision.reason,
+            tries=self.tries,
+            at=workflow.now(),
         )
 
     async def wait_for_verdict(self, parked: StepParkedError) -> Verdict:
@@ -445,6 +451,12 @@ class Steps:
             raise ApplicationError(f"step {step.name!r} cannot be settled so; possible: {allowed}")
         if verdict is Verdict.SKIP and not decision.reason:
             raise ApplicationError("a skipped step needs a reason")
+        if len(decision.by) > _MOST_BY or len(decision.reason) > _MOST_REASON:
+            raise ApplicationError(
+                f"`by` has at most {_MOST_BY} characters, `reason` {_MOST_REASON}"
+            )
+        if "\0" in decision.by + decision.reason:
+            raise ApplicationError("`by` and `reason` hold no NUL characters")
 
     def hear(self, name: str) -> None:
         """Something was recorded about a step; one that is not there yet will read it itself."""

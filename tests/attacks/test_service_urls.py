@@ -44,6 +44,7 @@ REQUEST = ServiceReversalRequest(
         "168.63.129.16",
         "[fd00:ec2::254]",
         "[fd20:ce::254]",
+        "[fd00:c1::a9fe:a9fe]",
         "[fd00:42::42]",
         "[64:ff9b::169.254.169.254]",
         "[2002:a9fe:a9fe::1]",

@@ -154,6 +154,9 @@ async def test_what_is_decided_about_steps_stands_in_the_timeline_with_who_and_w
     async with world.worker():
         session_id = await world.shop.buy(shipment(await world.new_sku()))
         parked = await world.step_in(session_id, "action_required")
+        for wrong in ("x" * 1001, "\0"):
+            novel = {"step": parked.step, **WHO, "reason": wrong}
+            assert "`reason`" in await _refusal(world, session_id, "retry", novel)
         await world.decide(session_id, "retry", parked.step, "address checked")
         await world.result(session_id)
         other = await world.shop.buy(MANUAL, {})
@@ -181,7 +184,8 @@ async def test_what_is_decided_about_steps_stands_in_the_timeline_with_who_and_w
     again = {"act": "step_retried", "by": who, "detail": f"{parked.step}, try 1: address checked"}
     async with world.database.transaction() as connection:
         # As an activity whose answer was lost does it at its next try.
-        await record_act_once(connection, session_id, **again)
+        minutes_ago = datetime.now(UTC) - timedelta(minutes=2)
+        await record_act_once(connection, session_id, **again, since=minutes_ago)
     assert await decided(session_id) == [
         ("step_retried", who, f"{parked.step}, try 1: address checked")
     ]

@@ -92,13 +92,15 @@ class SlowGoodbye:
 
     def __init__(self) -> None:
         self.said = asyncio.Event()
+        self.end = asyncio.Event()
 
     async def handle_DATA(self, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
         return "250 taken"
 
     async def handle_QUIT(self, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
         self.said.set()
-        return await asyncio.Future()
+        await self.end.wait()
+        return "221 goodbye"
 
 
 async def test_a_mail_counts_as_sent_before_the_mail_servers_goodbye() -> None:
@@ -106,9 +108,13 @@ async def test_a_mail_counts_as_sent_before_the_mail_servers_goodbye() -> None:
     server, port = SlowGoodbye(), free_port()
     mail = Email(to="jo@example.com", subject="Hello", text="x", html="x", message_id="<1@x>")
     listening = asyncio.get_running_loop().create_server(lambda: SMTP(server), LOCALHOST, port)
-    async with asyncio.timeout(5), await listening:
-        await SmtpMailer(f"smtp://{LOCALHOST}:{port}", sender="shop@example.com").send(mail)
-        await server.said.wait()
+    async with await listening:
+        try:
+            async with asyncio.timeout(5):
+                await SmtpMailer(f"smtp://{LOCALHOST}:{port}", sender="shop@example.com").send(mail)
+                await server.said.wait()
+        finally:
+            server.end.set()
 
 
 async def test_without_an_address_nothing_is_sent(world: World) -> None:

@@ -74,6 +74,7 @@ def test_every_missing_setting_is_named_at_once(program: list[str], tmp_path: Pa
         ({"SMTP_URL": "smtp://h:abc"}, "SMTP_URL: must be smtp://"),
         ({"CARRIER_URL": "http://h:99999"}, "CARRIER_URL: must be an http:// or https:// URL"),
         ({"SERVICE_HOSTS": "https://api.shop.example"}, "SERVICE_HOSTS: must be hosts"),
+        ({"SERVICE_HOSTS": "cafe:443"}, "SERVICE_HOSTS: "),
         ({"SERVICE_HOSTS": "[::1],api.shop.example:443"}, "SERVICE_HOSTS: must be hosts"),
         ({"TEMPORAL_ADDRESS": "nonsense"}, "TEMPORAL_ADDRESS: must be host:port"),
         (
