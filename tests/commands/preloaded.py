@@ -11,13 +11,12 @@ import importlib
 import json
 import os
 import runpy
-import select
 import signal
-import socket
 import sys
 from typing import Any
 
 from commands.cli import COMMANDS
+from tests.harness.requests import asked_until_input_ends
 
 
 def main() -> None:
@@ -26,18 +25,12 @@ def main() -> None:
         importlib.import_module(command.module)
     # Nobody waits for the processes that wait for the runs.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(sys.argv[1])
-        server.listen()
-        print("listening", flush=True)  # noqa: T201 - to who started it
-        while True:
-            ready, _, _ = select.select([server, sys.stdin], [], [])
-            if server not in ready:
-                return
-            connection, _ = server.accept()
-            if os.fork() == 0:
-                break
-            connection.close()
+    for connection in asked_until_input_ends():
+        if os.fork() == 0:
+            break
+        connection.close()
+    else:
+        return
     request = json.loads(connection.makefile().readline())
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     run = os.fork()

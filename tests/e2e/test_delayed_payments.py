@@ -3,12 +3,10 @@
 import asyncio
 from datetime import timedelta
 
-import pytest
-from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
-
 from domain.orders import OrderState
 from tests.harness.shop import ACCESS
 from tests.harness.world import World, eventually
+from tests.replay.paths import late_payment
 from workflows import options
 
 
@@ -85,43 +83,9 @@ async def test_a_payment_that_arrives_after_the_order_was_given_up_is_fulfilled(
 async def test_a_payment_that_arrives_while_an_operator_is_answered_is_fulfilled(
     world: World,
 ) -> None:
-    price = await world.shop.price(ACCESS, currency="eur")
-    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
-    fault = {"path": session_id, "method": "GET", "status": 400}
-    await world.shop.control("POST", "/faults", fault)
-
-    async def closed() -> bool | None:
-        return (await world.order(session_id)).state is OrderState.PAYMENT_FAILED or None
-
-    async with world.worker_without_regular_activities():
-        await world.shop.pay(session_id, "bank_debit")
-        await world.step_in(session_id, "action_required")
-        held = await world.workflow(session_id).start_update(
-            "hold",
-            {"by": "ops@example.com", "reason": "as agreed"},
-            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-        )
-        await world.decide(session_id, "skip", "payment", "nothing will come")
-        await eventually(closed)
-        await world.shop.control("DELETE", "/faults")
-        before = await _signals(world, session_id)
-        await world.shop.settle(session_id)
-
-        async def told() -> bool | None:
-            return await _signals(world, session_id) > before or None
-
-        await eventually(told)
-    async with world.worker():
-        with pytest.raises(WorkflowUpdateFailedError):
-            await held.result()
-        assert (await world.result(session_id)).state is OrderState.FULFILLED
+    session_id = await late_payment(world)
+    assert (await world.result(session_id)).state is OrderState.FULFILLED
     assert len(await world.mails()) == 1
-
-
-async def _signals(world: World, session_id: str) -> int:
-    """How often the workflow was told of something."""
-    events = (await world.workflow(session_id).fetch_history()).events
-    return sum(each.HasField("workflow_execution_signaled_event_attributes") for each in events)
 
 
 async def test_a_payment_that_is_never_settled_asks_for_an_operator(

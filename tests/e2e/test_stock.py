@@ -75,6 +75,12 @@ async def _answer(
     return page
 
 
+async def _bought_for_a_refused_address(world: World, sku: str) -> str:
+    session_id = await world.shop.checkout(await world.shop.price(shipment(sku)))
+    await world.shop.pay(session_id, address=REFUSED)
+    return session_id
+
+
 async def _days_to_answer(world: World, session_id: str, question: Question) -> int:
     """How long the customer may take, in whole days."""
     async with world.database.transaction() as connection:
@@ -228,8 +234,7 @@ async def test_what_was_reserved_for_too_long_goes_to_who_waits(world: World) ->
 async def test_an_address_that_the_carrier_refuses_is_asked_for_anew(world: World) -> None:
     sku = await world.new_sku(on_hand=3)
     async with world.worker():
-        session_id = await world.shop.checkout(await world.shop.price(shipment(sku)))
-        await world.shop.pay(session_id, address=REFUSED)
+        session_id = await _bought_for_a_refused_address(world, sku)
         await _until(world, session_id, ASKED)
         assert await world.stock(sku) == 2
         assert await world.parcels(session_id) == []
@@ -250,8 +255,7 @@ async def test_what_the_carrier_has_booked_after_all_is_not_skipped_while_the_cu
 ) -> None:
     sku = await world.new_sku(on_hand=1)
     async with world.worker():
-        session_id = await world.shop.checkout(await world.shop.price(shipment(sku)))
-        await world.shop.pay(session_id, address=REFUSED)
+        session_id = await _bought_for_a_refused_address(world, sku)
         asked = await world.step_in(session_id, "waiting")
         async with world.database.transaction() as connection:
             [parcel] = await read_parcels(connection, await _shipment(world, session_id))
@@ -274,8 +278,7 @@ async def test_an_address_that_is_refused_again_waits_for_an_operator_and_is_kep
 ) -> None:
     sku = await world.new_sku(on_hand=1)
     async with world.worker():
-        session_id = await world.shop.checkout(await world.shop.price(shipment(sku)))
-        await world.shop.pay(session_id, address=REFUSED)
+        session_id = await _bought_for_a_refused_address(world, sku)
         await _answer(world, session_id, Question.ADDRESS, **NEW, postal_code="00000")
         stuck = await world.step_in(session_id, "action_required")
         assert str(stuck.error).startswith("address_refused")

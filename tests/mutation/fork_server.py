@@ -15,7 +15,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +27,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import pytest
+
+from tests.harness.requests import asked_until_input_ends
 
 CONFIG = Path(__file__).with_name("config.toml")
 SEEN = Path("..") / "seen.json"
@@ -140,17 +141,9 @@ def main() -> None:
         assert kept.stdout is not None
         servers = json.loads(kept.stdout.readline())
         _import_libraries()
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(sys.argv[1])
-            server.listen()
-            print("listening", flush=True)  # noqa: T201 - to who started it
-            while True:
-                ready, _, _ = select.select([server, sys.stdin], [], [])
-                if server not in ready:
-                    break
-                connection, _ = server.accept()
-                with connection:
-                    connection.sendall(_judge(servers).encode())
+        for connection in asked_until_input_ends():
+            with connection:
+                connection.sendall(_judge(servers).encode())
 
 
 def _import_libraries() -> None:

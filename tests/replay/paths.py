@@ -1,8 +1,9 @@
 """The paths of which each release has histories: what happens, and whose history it is."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext
 
+import pytest
 from sqlalchemy import select
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 
@@ -25,14 +26,7 @@ async def _mixed_order(world: World) -> str:
 
 
 async def _delayed_payment(world: World) -> str:
-    price = await world.shop.price(ACCESS, currency="eur")
-    session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
-    await world.shop.pay(session_id, "bank_debit")
-
-    async def waiting() -> bool | None:
-        return True if await world.order_or_none(session_id) else None
-
-    await eventually(waiting)
+    session_id = await world.buy_delayed(ACCESS)
     await world.shop.settle(session_id)
     await world.result(session_id)
     return session_id
@@ -224,8 +218,11 @@ async def _refund_asked_for(world: World) -> str:
     return await _ended(world, workflow_id)
 
 
-async def _late_payment(world: World) -> str:
-    """Paid while the order of the lost payment is closed, as an operator's hold is still tried."""
+async def late_payment(world: World) -> str:
+    """Paid while the order of the lost payment is closed, as an operator's hold is still tried.
+
+    It runs workers of its own.
+    """
     price = await world.shop.price(ACCESS, currency="eur")
     session_id = await world.shop.checkout(price, allowed_payment_method_types=["sepa_debit"])
     fault = {"path": session_id, "method": "GET", "status": 400}
@@ -251,13 +248,14 @@ async def _late_payment(world: World) -> str:
 
         await eventually(told)
     async with world.worker():
-        with suppress(WorkflowUpdateFailedError):
+        with pytest.raises(WorkflowUpdateFailedError):
             await held.result()
         await world.result(session_id)
     return session_id
 
 
 async def _signals(world: World, workflow_id: str) -> int:
+    """How often a workflow was told of something."""
     events = (await world.workflow(workflow_id).fetch_history()).events
     return sum(each.HasField("workflow_execution_signaled_event_attributes") for each in events)
 
@@ -415,7 +413,7 @@ PATHS: tuple[RecordedPath, ...] = (
     _canceled_order,
     _told_message,
     _mailed_alerts,
-    _late_payment,
+    late_payment,
     _reopened_order,
     _refund_by_hand,
     _narrowed_refund,
@@ -429,7 +427,7 @@ SETTINGS: dict[RecordedPath, dict[str, object]] = {
 
 def worker_of(path: RecordedPath, world: World) -> AbstractAsyncContextManager[None]:
     """The worker that a path takes place on, but for one that runs its own."""
-    return nullcontext() if path is _late_payment else world.worker()
+    return nullcontext() if path is late_payment else world.worker()
 
 
 def name_of(path: RecordedPath) -> str:
